@@ -1,0 +1,196 @@
+"""Run directories: made whole or not at all, moved from state to state by one function, found again.
+
+Reads all of a run directory; writes ``spec.json``, ``env.json``, ``events.jsonl``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jupyter_mlrun.errors import IllegalMove, NewerStore, StoreError
+from jupyter_mlrun.records import RUN_ID, RunState, Spec, after, end_event, fold, slug, status_event
+from jupyter_mlrun.rundir import (
+    RunDir,
+    append_line,
+    dump_json,
+    make_folder,
+    read_json,
+    read_json_if_there,
+    sync_folder,
+    write_new,
+)
+from jupyter_mlrun.states import Status
+from jupyter_mlrun.store.home import WorkspaceDir
+
+
+def new_run_id(experiment: str) -> str:
+    """``<experiment>_<unix time>_<8 hex>``."""
+    return f"{experiment}_{int(time.time())}_{secrets.token_hex(4)}"
+
+
+def place(workspace: WorkspaceDir, run_id: str) -> Path:
+    """Where the run with this id lives; the id must have the form of one, so nothing leads outside."""
+    match = RUN_ID.match(run_id)
+    if not match:
+        raise StoreError(f"{run_id!r} is not a run id")
+    tail = f"_{match['created']}_{match['tail']}"
+    return workspace.runs / slug(match["experiment"]) / (slug(match["experiment"]) + tail)
+
+
+def record(workspace: WorkspaceDir, spec: Spec, environment: Mapping[str, str]) -> RunDir:
+    """Make the run exist: its directory is written aside, brought to the disk and renamed into place.
+
+    A kill or a full disk at any instruction leaves either no run or the whole run.
+    """
+    final = place(workspace, spec.run_id)
+    aside = RunDir(workspace.tmp / f"{final.name}.{os.getpid()}")
+    try:
+        make_folder(aside.path)
+        for folder in aside.folders():
+            make_folder(folder)
+        write_new(aside.spec, dump_json(spec.to_json()))
+        write_new(aside.environment, dump_json({k: _text(v) for k, v in environment.items()}))
+        created = {"seq": 0, "type": "created", "time": spec.created, "by": spec.created_by}
+        write_new(aside.events, dump_json(created))
+        sync_folder(aside.path)
+        make_folder(final.parent)
+        os.rename(aside.path, final)
+        sync_folder(final.parent)
+    except OSError as problem:
+        _discard(aside.path)
+        raise StoreError(
+            f"the run cannot be recorded in {workspace.path}: {problem.strerror or problem}",
+            hint="nothing was left behind; free space there (jupyter mlrun du, jupyter mlrun gc) and submit again",
+        ) from problem
+    return RunDir(final)
+
+
+def _text(value: str) -> str:
+    # what JSON cannot hold as it is (bytes that are no UTF-8) stays what it was: json escapes surrogates
+    return value
+
+
+def _discard(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_spec(run: RunDir) -> Spec:
+    """What was asked of this run."""
+    return Spec.from_json(read_json(run.spec))
+
+
+def events(run: RunDir) -> Iterator[dict[str, Any]]:
+    """What happened, in order; torn or foreign lines are passed over."""
+    try:
+        data = run.events.read_bytes()
+    except FileNotFoundError:
+        return
+    for line in data.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and "type" in event:
+            yield event
+
+
+def recorded(run: RunDir) -> RunState:
+    """The state as the agent last wrote it."""
+    return fold(events(run))
+
+
+def observe(run: RunDir) -> RunState:
+    """The state as the files show it now: an ``exit.json`` that the agent has not read yet counts."""
+    state = recorded(run)
+    if state.is_over and not (state.reason and state.reason.guess):
+        return state
+    found = read_json_if_there(run.exit)
+    if found is None or (state.is_over and found.get("guess")):
+        return state
+    return after(state, dict(end_event(state, found), time=found["ended"]))
+
+
+def append(run: RunDir, state: RunState, event: Mapping[str, Any]) -> RunState:
+    """Append one event and return the state after it.  For the agent alone, which holds the home's lock."""
+    full = {"seq": state.seq + 1, "time": time.time(), **event}
+    append_line(run.events, dump_json(full))
+    return after(state, full)
+
+
+def move(run: RunDir, state: RunState, to: Status, **more: Any) -> RunState:
+    """The one function that changes a run's status.  For the agent alone.
+
+    Raises ``IllegalMove`` with the run's history where the table in ``states.py`` forbids the move.
+    """
+    try:
+        event = status_event(state, to, **more)
+    except IllegalMove as problem:
+        raise _with_history(run, problem) from problem
+    return append(run, state, event)
+
+
+def finish(run: RunDir, state: RunState, found: Mapping[str, Any]) -> RunState:
+    """Move a run to its end as ``exit.json`` (or the agent's own finding of that shape) tells it."""
+    try:
+        event = end_event(state, found)
+    except IllegalMove as problem:
+        raise _with_history(run, problem) from problem
+    return append(run, state, event)
+
+
+def _with_history(run: RunDir, problem: IllegalMove) -> IllegalMove:
+    history = ", ".join(str(e.get("status", e["type"])) for e in events(run))
+    return IllegalMove(f"{run.path.name}: {problem.message}", hint=f"its history: {history}")
+
+
+def experiment_folders(workspace: WorkspaceDir) -> Iterator[Path]:
+    """The folder of each experiment."""
+    try:
+        entries = sorted(os.scandir(workspace.runs), key=lambda e: e.name)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield Path(entry.path)
+
+
+def run_dirs(workspace: WorkspaceDir) -> Iterator[RunDir]:
+    """Every run directory of a workspace."""
+    for folder in experiment_folders(workspace):
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                yield RunDir(entry.path)
+
+
+def load(run: RunDir) -> tuple[Spec, RunState] | None:
+    """Spec and state of a run directory; None where it is damaged beyond reading."""
+    try:
+        return read_spec(run), observe(run)
+    except NewerStore:
+        raise
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def trash(workspace: WorkspaceDir, run: RunDir) -> None:
+    """Remove a run: renamed away at once, so that it is there whole or gone; then deleted."""
+    away = workspace.trash / f"{run.path.name}.{secrets.token_hex(4)}"
+    os.rename(run.path, away)
+    sync_folder(run.path.parent)
+    _discard(away)
+
+
+def unseen(state: RunState, now: float) -> RunState:
+    """The same state of a run that cannot be seen since *now*."""
+    return replace(state, unseen_since=now)

@@ -1,0 +1,91 @@
+"""Runs a Python script of a run as ``python SCRIPT`` would, and notes how it ended.
+
+Started as ``python -u bootstrap.py RANK SCRIPT [ARG…]`` in the working folder.  Writes
+``rank-<n>.exit.json``: the only witness when the worker was killed.  Standard library only, and few modules
+of it: they are part of the user's process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def _note(run_dir, rank, code, error):  # type: ignore[no-untyped-def]  # no typing import in user's process
+    """Write how this rank ended, whole or not at all; never a reason to fail."""
+    import json
+    import time
+
+    path = os.path.join(run_dir, "rank-%s.exit.json" % rank)
+    aside = "%s.%d.new" % (path, os.getpid())
+    record = {"exit_code": code, "error": error, "time": time.time()}
+    try:
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            json.dump(record, file)
+        os.replace(aside, path)
+    except OSError as problem:
+        sys.stderr.write("jupyter_mlrun: cannot note how the run ended: %s\n" % problem)
+
+
+def _exit_code(error):  # type: ignore[no-untyped-def]
+    """The exit code that the interpreter gives for this SystemExit."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    return 1
+
+
+def _make_importable():  # type: ignore[no-untyped-def]
+    """Make ``import jupyter_mlrun`` work here and in children, behind everything that is installed."""
+    import importlib.util
+
+    home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    if importlib.util.find_spec("jupyter_mlrun") is None:
+        sys.path.append(home)
+        old = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = old + os.pathsep + home if old else home
+
+
+def main():  # type: ignore[no-untyped-def]
+    """Run the script as ``__main__``, so that pickling, spawn and tracebacks are as always."""
+    import builtins
+    import types
+
+    rank, script = sys.argv[1], os.path.abspath(sys.argv[2])
+    run_dir = os.environ["JUPYTER_MLRUN_RUN_DIR"]
+    sys.argv[:] = sys.argv[2:]
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path[0] = os.path.dirname(script)
+    _make_importable()
+    module = types.ModuleType("__main__")
+    module.__dict__.update(__file__=script, __builtins__=builtins, __cached__=None)
+    # this module must outlive its place in sys.modules: its functions look up their globals in it
+    _make_importable.own_module = sys.modules["__main__"]
+    sys.modules["__main__"] = module
+    code, error = 0, None
+    try:
+        with open(script, "rb") as file:
+            source = file.read()
+        # an absolute name, so that tracebacks find the source after a chdir
+        exec(compile(source, script, "exec", dont_inherit=True), module.__dict__)
+    except SystemExit as problem:
+        code = _exit_code(problem)
+        error = str(problem.code) if isinstance(problem.code, str) else None
+        raise
+    except BaseException as problem:
+        code, error = 1, "%s: %s" % (type(problem).__name__, str(problem)[:2000])
+        trace = problem.__traceback__
+        # our own frame says nothing to the user
+        problem.__traceback__ = trace.tb_next if trace is not None else None
+        sys.excepthook(type(problem), problem, problem.__traceback__)
+        if isinstance(problem, KeyboardInterrupt):
+            code = 130
+        sys.exit(code)
+    finally:
+        _note(run_dir, rank, code, error)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Prepares the working folder and the environment of a run, and starts its rank processes.
+
+Reads ``spec.json``, ``env.json``; writes ``work/``, ``rank-<n>.json`` and opens the logs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any, Dict, List, Optional
+
+from ..rundir import FILE_MODE, RunDir, dump_json, make_folder, read_json_if_there, write_once
+from . import process
+
+ALREADY_RUNS = 75
+CANNOT_START = 127
+BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
+
+
+def link_kept_folders(run: RunDir) -> None:
+    """``./outputs`` and ``./logs`` of the working folder are the run's own, so nothing has to be copied."""
+    for name, kept in (("outputs", run.outputs), ("logs", run.logs)):
+        place = run.work / name
+        if not os.path.lexists(place):
+            os.symlink(kept, place)
+
+
+def rank_environment(spec: Dict[str, Any], run: RunDir, grant: Dict[str, Any], rank: int) -> Dict[str, str]:
+    """The variables of one rank: the submitter's, then what identifies the run, its rank and its GPUs."""
+    saved = read_json_if_there(run.environment) or {}
+    env = {str(k): os.fsdecode(v) for k, v in saved.items()}
+    ranks = int(spec["resources"]["procs"])
+    env.update(
+        JUPYTER_MLRUN_RUN_ID=spec["run_id"],
+        JUPYTER_MLRUN_RUN_DIR=str(run.path),
+        JUPYTER_MLRUN_EXPERIMENT=spec["experiment"],
+        JUPYTER_MLRUN_WORKSPACE=spec["workspace"],
+        AZUREML_RUN_ID=spec["run_id"],
+        AZUREML_ROOT_RUN_ID=spec["run_id"],
+        AZUREML_EXPERIMENT_ID=spec["experiment"],
+        AZUREML_ARM_PROJECT_NAME=spec["experiment"],
+        AZUREML_ARM_WORKSPACE_NAME=spec["workspace"],
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(ranks),
+        NODE_RANK="0",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(grant.get("port", 0)),
+        PYTHONUNBUFFERED="1",
+    )
+    if grant.get("home"):
+        env["JUPYTER_MLRUN_HOME"] = grant["home"]
+    if grant.get("gpus") is not None:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(grant["gpus"])
+    if "OMP_NUM_THREADS" not in env and grant.get("threads"):
+        env["OMP_NUM_THREADS"] = str(max(1, int(grant["threads"]) // ranks))
+    return env
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now, for torch's rendezvous."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def command_of(spec: Dict[str, Any], rank: int) -> List[str]:
+    """The argument list of one rank."""
+    if spec.get("command"):
+        return [str(part) for part in spec["command"]]
+    python = spec["environment"]["python"]
+    return [python, "-u", BOOTSTRAP, str(rank), spec["script"], *map(str, spec["arguments"])]
+
+
+def open_log(run: RunDir, rank: int, ranks: int) -> int:
+    """Open the rank's log for appending, under both of its names."""
+    path = run.log(rank, ranks)
+    make_folder(path.parent)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    other = run.driver_log(rank, ranks)
+    if not os.path.lexists(other):
+        try:
+            os.link(path, other)
+        except OSError:  # a file system without hard links
+            os.symlink(os.path.relpath(path, other.parent), other)
+    return fd
+
+
+def start_rank(
+    run: RunDir, spec: Dict[str, Any], rank: int, env: Dict[str, str], output: Optional[int] = None
+) -> int:
+    """Fork and execute one rank in a session of its own; returns its pid.
+
+    The child says who it is in ``rank-<n>.json`` before it becomes user code.  That file is made
+    exclusively, so that user code of a run starts once, whoever is killed and whoever tries again.
+    """
+    command = command_of(spec, rank)
+    log = open_log(run, rank, int(spec["resources"]["procs"]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        os.close(log)
+        return pid
+    try:
+        os.setsid()
+        _reset_signals()
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(log if output is None else output, 1)
+        os.dup2(1, 2)
+        who = dict(process.identity(), rank=rank, started=time.time(), monotonic=time.monotonic())
+        if not write_once(run.rank(rank), dump_json(who), sync=False):
+            os._exit(ALREADY_RUNS)
+        os.chdir(run.work)
+        os.umask(int(spec.get("umask", 0o022)))
+        os.closerange(3, 65536)
+        os.execvpe(command[0], command, env)
+    except BaseException as problem:
+        os.write(2, f"jupyter_mlrun: cannot start {command[0]!r}: {problem}\n".encode("utf-8", "replace"))
+        os._exit(CANNOT_START)
+
+
+def _reset_signals() -> None:
+    """Give user code the signal dispositions of a fresh process: a kernel ignores SIGINT in children."""
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            try:
+                signal.signal(number, signal.SIG_DFL)
+            except (OSError, ValueError):  # the C library keeps a few for itself
+                continue
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
