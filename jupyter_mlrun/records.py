@@ -150,12 +150,12 @@ def after(state: RunState, event: Mapping[str, Any]) -> RunState:
     changes: dict[str, Any] = {"seq": int(event.get("seq", state.seq + 1))}
     if event.get("request"):
         changes["requests"] = state.requests | {str(event["request"])}
+    if "generation" in event:
+        changes["generation"] = int(event["generation"])
     if kind == "created":
         changes["created"] = event["time"]
     elif kind == "status":
         changes.update(_after_status(state, event))
-    elif kind == "launch":
-        changes["generation"] = int(event["generation"])
     elif kind == "note":
         changes["note"] = event["text"]
     elif kind == "seen":

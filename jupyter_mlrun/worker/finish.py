@@ -93,6 +93,9 @@ def verdict(ends: List[Dict[str, Any]], facts: Dict[str, Any]) -> Dict[str, Any]
         text = f"stopped by {facts['stopped_by']}"
         return dict(found, status=Status.CANCELED, reason=EndReason.STOPPED, text=text)
     rank = f"rank {end['rank']}: " if len(ends) > 1 else ""
+    if end.get("rebooted"):
+        text = rank + "ended unseen: the machine was restarted while it ran"
+        return dict(found, status=Status.FAILED, reason=EndReason.NODE_LOST, text=text, guess=True)
     if end.get("unseen"):
         text = rank + "ended unseen: nothing tells how"
         return dict(found, status=Status.FAILED, reason=EndReason.ENDED_UNSEEN, text=text, guess=True)

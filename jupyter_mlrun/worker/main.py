@@ -181,6 +181,8 @@ class Worker:
                 continue
             if rank in self.own and who["pid"] in reaped:
                 status, usage = reaped[who["pid"]]
+                if self._was_started_before(rank, status):
+                    continue
                 end = dict(finish.rank_end(status), max_rss=usage.ru_maxrss * 1024)
                 end["not_started"] = not self.run.rank_exit(rank).exists()
             elif rank not in self.own and not process.is_alive(who):
@@ -189,6 +191,17 @@ class Worker:
                 continue
             said = read_json_if_there(self.run.rank_exit(rank)) or {}
             self.ends[rank] = dict(end, rank=rank, ended=time.time(), error=said.get("error"))
+
+    def _was_started_before(self, rank: int, status: int) -> bool:
+        """Whether a child of a killed generation became the rank while ours was starting: adopt it."""
+        claim = self._claim_of(rank)
+        if claim is None or claim["pid"] == self.pids[rank]["pid"]:
+            return False
+        if not os.WIFEXITED(status) or os.WEXITSTATUS(status) != launch.ALREADY_RUNS:
+            return False
+        self.own.discard(rank)
+        self.pids[rank] = claim
+        return True
 
     def _end_of_adopted(self, rank: int) -> Dict[str, Any]:
         """The best witness: the agent that reaped it, else the rank's own note, else nobody."""
@@ -203,7 +216,8 @@ class Worker:
         said = read_json_if_there(self.run.rank_exit(rank))
         if said is not None:
             return {"exit_code": said["exit_code"], "signal": None}
-        return {"exit_code": None, "signal": None, "unseen": True}
+        rebooted = self.pids[rank]["boot"] != process.boot_id()
+        return {"exit_code": None, "signal": None, "unseen": True, "rebooted": rebooted}
 
     def members(self) -> Set[int]:
         """Every living process of this run."""

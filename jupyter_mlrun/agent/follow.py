@@ -1,0 +1,248 @@
+"""Follows every run of a home on this host: finds new ones, starts those that may, sees how they end.
+
+Reads run directories; writes ``events.jsonl``, ``stop.json``, ``rank-<n>.reaped.json`` and the index.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_mlrun.agent.queue import Ask, Lease, grant_of, lease_of, plan
+from jupyter_mlrun.backends.base import Seen, Sighting
+from jupyter_mlrun.backends.local import LocalBackend, install_worker, look
+from jupyter_mlrun.errors import JupyterMLRunError
+from jupyter_mlrun.records import RunState, Spec
+from jupyter_mlrun.rundir import RunDir, dump_json, read_json_if_there, write_atomic, write_once
+from jupyter_mlrun.states import WAITING, EndReason, Status
+from jupyter_mlrun.store import runs
+from jupyter_mlrun.store.home import WorkspaceDir, workspaces
+from jupyter_mlrun.store.index import IndexWriter
+from jupyter_mlrun.store.series import summary_of
+from jupyter_mlrun.worker import process
+
+MOST_GENERATIONS = 20
+
+
+@dataclass
+class Active:
+    """A run that has not ended."""
+
+    workspace: WorkspaceDir
+    run: RunDir
+    spec: Spec
+    state: RunState
+    handle: str | None = None
+    lease: Lease | None = None
+
+    def handle_of(self, generation: int) -> str:
+        """The local backend's handle of that worker."""
+        return json.dumps({"run_dir": str(self.run.path), "generation": generation})
+
+
+class Follower:
+    """What the agent knows of the runs; all of it can be read again from their directories."""
+
+    def __init__(self, home: Path, place: Path, wake: str) -> None:
+        self.home, self.host = home, process.host_id()
+        self.machine = look()
+        self.backend = LocalBackend(install_worker(place), wake=wake)
+        self.active: dict[str, Active] = {}
+        self.waiting: dict[str, str] = {}
+        self._indexes: dict[str, IndexWriter] = {}
+        self._folders: dict[str, int] = {}
+        self._rank_pids: dict[int, Path] = {}
+        self._reaped_seen: set[int] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any run is on its way."""
+        return bool(self.active)
+
+    def step(self) -> None:
+        """One round."""
+        self._discover()
+        self._note_reaped()
+        self._look()
+        self._schedule()
+
+    # ---- finding runs --------------------------------------------------------------------------------
+
+    def _index(self, workspace: WorkspaceDir) -> IndexWriter:
+        if workspace.name not in self._indexes:
+            self._indexes[workspace.name] = IndexWriter(workspace, summary_of)
+        return self._indexes[workspace.name]
+
+    def _discover(self) -> None:
+        """Look into each experiment's folder that changed since the last look."""
+        for workspace in workspaces(self.home):
+            for folder in runs.experiment_folders(workspace):
+                mtime = folder.stat().st_mtime_ns
+                if self._folders.get(str(folder)) != mtime:
+                    self._read_folder(workspace, folder)
+                    # within the clock's grain another run may still come without a new time
+                    settled = time.time() - mtime / 1e9 > 0.1
+                    self._folders[str(folder)] = mtime if settled else -1
+
+    def _read_folder(self, workspace: WorkspaceDir, folder: Path) -> None:
+        mtime = folder.stat().st_mtime_ns
+        index = self._index(workspace)
+        known = index.known(folder)
+        there = {entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)}
+        fresh = []
+        for path in sorted(there - known - self.active.keys()):
+            run = RunDir(path)
+            try:
+                spec, state = runs.read_spec(run), runs.recorded(run)
+            except (OSError, ValueError, KeyError, TypeError, JupyterMLRunError) as problem:
+                print(f"{path} cannot be read: {problem}", file=sys.stderr)
+                continue
+            fresh.append((run, spec, state))
+            guess = state.reason is not None and state.reason.guess
+            if (not state.is_over or guess) and spec.created_by.get("host_id") == self.host:
+                self._adopt(workspace, run, spec, state)
+        index.put_many(fresh)
+        gone = [path for path in self.active if os.path.dirname(path) == str(folder) and path not in there]
+        for path in gone:
+            del self.active[path]
+        index.forget([*gone, *(known - there)])
+        index.seen(folder, mtime)
+
+    def _adopt(self, workspace: WorkspaceDir, run: RunDir, spec: Spec, state: RunState) -> None:
+        if state.is_over:
+            found = read_json_if_there(run.exit)
+            if found is not None and not found.get("guess"):
+                runs.finish(run, state, found)
+            return
+        entry = Active(workspace, run, spec, state)
+        if state.generation:
+            entry.handle = entry.handle_of(state.generation)
+            entry.lease = lease_of(spec.run_id, read_json_if_there(run.grant) or {}, spec.resources)
+        self.active[str(run.path)] = entry
+
+    # ---- seeing --------------------------------------------------------------------------------------
+
+    def _note_reaped(self) -> None:
+        """Ranks whose worker was killed end as our children: what we saw is the best witness."""
+        reaped = process.reap()
+        fresh = reaped.keys() - self._reaped_seen
+        if not fresh:
+            return
+        for entry in self.active.values():
+            for rank in range(entry.spec.resources.procs):
+                who = read_json_if_there(entry.run.rank(rank))
+                if who is not None and who["pid"] in fresh:
+                    status = reaped[who["pid"]][0]
+                    write_once(entry.run.reaped(rank), dump_json({"status": status, "time": time.time()}))
+        for pid in fresh:
+            # the kernel gives pids out again: what has been dealt with is forgotten
+            del reaped[pid]
+
+    def _look(self) -> None:
+        launched = {e.handle: e for e in list(self.active.values()) if e.handle is not None}
+        for handle, sighting in self.backend.poll(list(launched)).items():
+            try:
+                self._decide(launched[handle], sighting)
+            except JupyterMLRunError as problem:
+                print(f"{launched[handle].run.path}: {problem}", file=sys.stderr)
+
+    def _decide(self, entry: Active, sighting: Sighting) -> None:
+        """What a sighting means for the run."""
+        if sighting.seen is Seen.ENDED:
+            self._end(entry, sighting.found)
+        elif sighting.seen is Seen.RUNNING:
+            if entry.state.status is Status.STARTING:
+                who = read_json_if_there(entry.run.rank(0)) or {}
+                self._move(entry, Status.RUNNING, started=who.get("started", time.time()))
+        elif sighting.seen is Seen.UNWATCHED:
+            self._watch_again(entry)
+        elif sighting.seen is Seen.LOST and entry.state.unseen_since is None:
+            entry.state = runs.append(entry.run, entry.state, {"type": "seen", "seen": False, "text": sighting.text})
+            self._index(entry.workspace).put(entry.run, entry.spec, entry.state)
+        if sighting.seen is not Seen.LOST and entry.state.unseen_since is not None:
+            entry.state = runs.append(entry.run, entry.state, {"type": "seen", "seen": True})
+
+    def _watch_again(self, entry: Active) -> None:
+        """The worker is gone and did not tell the end: another generation goes on where it stopped."""
+        generation = entry.state.generation
+        if entry.run.worker(generation).exists():
+            generation += 1
+        if generation > MOST_GENERATIONS:
+            text = f"its worker died {MOST_GENERATIONS} times; see {entry.run.worker_log}"
+            found = {"status": "Failed", "reason": EndReason.LAUNCH_FAILED.value, "text": text, "guess": True}
+            self._end(entry, found)
+            return
+        if generation != entry.state.generation:
+            event = {"type": "worker", "generation": generation}
+            entry.state = runs.append(entry.run, entry.state, event)
+        grant = read_json_if_there(entry.run.grant) or {}
+        entry.handle = self.backend.submit(entry.run, grant, generation=generation)
+
+    def _end(self, entry: Active, found: Any) -> None:
+        entry.state = runs.finish(entry.run, entry.state, found)
+        self._index(entry.workspace).put(entry.run, entry.spec, entry.state)
+        del self.active[str(entry.run.path)]
+
+    def _move(self, entry: Active, to: Status, **more: Any) -> None:
+        entry.state = runs.move(entry.run, entry.state, to, **more)
+        self._index(entry.workspace).put(entry.run, entry.spec, entry.state)
+
+    # ---- starting and stopping -----------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        queued = {e.spec.run_id: e for e in self.active.values() if e.state.status in WAITING}
+        if not queued:
+            self.waiting = {}
+            return
+        leases = [e.lease for e in self.active.values() if e.lease is not None]
+        decided = plan([_ask(e.spec) for e in queued.values()], leases, self.machine)
+        for ask, lease in decided.start:
+            entry = queued[ask.run_id]
+            slots = self.machine.slots(ask.max_concurrent)
+            self._launch(entry, lease, grant_of(lease, self.machine, str(self.home), slots))
+        for run_id, why in decided.waiting.items():
+            if queued[run_id].state.status is not Status.QUEUED:
+                self._move(queued[run_id], Status.QUEUED, note=why)
+        self.waiting = decided.waiting
+
+    def _launch(self, entry: Active, lease: Lease, grant: dict[str, Any]) -> None:
+        write_atomic(entry.run.grant, dump_json(grant), sync=False)
+        entry.lease = lease
+        self._move(entry, Status.STARTING, generation=1)
+        entry.handle = self.backend.submit(entry.run, grant, generation=1)
+
+    def stop(self, path: str, by: str) -> None:
+        """Stop a run: at once where it waits, by its worker where it has begun; too late is no error."""
+        entry = self.active.get(path)
+        if entry is None:
+            return
+        if entry.state.status in WAITING:
+            text = f"stopped by {by} while it waited"
+            found = {"status": "Canceled", "reason": EndReason.STOPPED.value, "text": text, "ended": time.time()}
+            self._end(entry, found)
+            return
+        write_once(entry.run.stop, dump_json({"by": by, "time": time.time()}))
+        if entry.state.status is not Status.CANCEL_REQUESTED:
+            self._move(entry, Status.CANCEL_REQUESTED, by=by)
+        if entry.handle is not None:
+            self.backend.cancel(entry.handle)
+
+    def queue_view(self) -> dict[str, Any]:
+        """The queue for people: ``queue.json``."""
+        running = [e.spec.run_id for e in self.active.values() if e.lease is not None]
+        return {"slots": self.machine.slots(), "running": sorted(running), "waiting": self.waiting}
+
+
+def _ask(spec: Spec) -> Ask:
+    return Ask(
+        run_id=spec.run_id,
+        resources=spec.resources,
+        visible_gpus=spec.visible_gpus,
+        max_concurrent=int(spec.limits.get("max_concurrent") or 0),
+        order=(-float(spec.priority), spec.created),
+    )

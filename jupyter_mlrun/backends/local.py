@@ -1,0 +1,232 @@
+"""This machine as a compute: its slots and GPUs, and workers as processes of their own.
+
+Reads ``/proc``, NVML, ``worker-<g>.json``, ``rank-<n>.json``, ``exit.json``; writes ``grant.json`` and starts
+workers from a copy of the far-side modules in ``<home>/.agent``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any, ClassVar
+
+from jupyter_mlrun.backends.base import Backend, Seen, Sighting
+from jupyter_mlrun.errors import BadInput
+from jupyter_mlrun.records import Resources
+from jupyter_mlrun.rundir import (
+    FILE_MODE,
+    RunDir,
+    dump_json,
+    make_folder,
+    read_json,
+    read_json_if_there,
+    write_atomic,
+)
+from jupyter_mlrun.worker import process
+
+_START = "import sys; sys.path.insert(0, {!r}); from jupyter_mlrun.worker.main import main; sys.exit(main())"
+# what a worker may import, beside the worker package itself
+_FAR_SIDE = ("__init__.py", "_version.py", "errors.py", "states.py", "rundir.py")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU as NVML tells it; memory in bytes."""
+
+    uuid: str
+    name: str
+    memory: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine has; memory in bytes."""
+
+    cores: int
+    memory: int
+    gpus: tuple[Gpu, ...] = ()
+
+    def slots(self, max_concurrent: int = 0) -> int:
+        """How many runs without a GPU go at once."""
+        return max_concurrent or max(2, self.cores // 4)
+
+    def visible(self, tokens: Sequence[str] | None) -> tuple[Gpu, ...]:
+        """The GPUs that a ``CUDA_VISIBLE_DEVICES`` of these tokens shows; None shows all."""
+        if tokens is None:
+            return self.gpus
+        found = []
+        for token in tokens:
+            if token.isdigit() and int(token) < len(self.gpus):
+                found.append(self.gpus[int(token)])
+                continue
+            match = [gpu for gpu in self.gpus if token and gpu.uuid.startswith(token)]
+            if len(match) != 1:
+                break  # CUDA hides everything from the first token that it does not know
+            found.append(match[0])
+        return tuple(found)
+
+    def gpu_count(self, asked: int | str, tokens: Sequence[str] | None) -> int:
+        """The number of GPUs that *asked* ("auto", "all" or a count) means for this submitter."""
+        seen = len(self.visible(tokens))
+        if asked == "auto":
+            return min(1, seen)
+        return seen if asked == "all" else int(asked)
+
+    def check(self, asked: Resources, tokens: Sequence[str] | None) -> None:
+        """Raise ``BadInput`` with what there is, when *asked* can never be had here."""
+        seen = len(self.visible(tokens))
+        wants = [
+            (self.gpu_count(asked.gpus, tokens), seen, "GPU", "--gpus"),
+            (asked.cpus or 0, self.cores, "CPU core", "--cpus"),
+            (asked.memory or 0, self.memory, "byte of memory", "--memory"),
+            (asked.nodes, 1, "node", "-n"),
+        ]
+        for want, there, what, option in wants:
+            if want > there:
+                raise BadInput(
+                    f"{option} asks for {want} {what}s; the local compute has {there}",
+                    hint=f"it has {self.describe()}; ask for {option} {there} or less",
+                )
+
+    def describe(self) -> str:
+        """The machine in words."""
+        gpus = ", ".join(gpu.name for gpu in self.gpus) or "no GPU"
+        return f"{self.cores} CPU cores, {self.memory / 2**30:.0f} GiB of memory, {gpus}"
+
+
+def look() -> Machine:
+    """This machine, as far as this process may use it."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        cores = os.cpu_count() or 1
+    return Machine(cores=cores, memory=process.memory_limit(), gpus=_gpus())
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    try:
+        import pynvml
+    except ImportError:
+        return ()
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:  # no driver: no GPU
+        return ()
+    try:
+        found = []
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            device = pynvml.nvmlDeviceGetHandleByIndex(index)
+            memory = pynvml.nvmlDeviceGetMemoryInfo(device).total
+            found.append(Gpu(_text(pynvml.nvmlDeviceGetUUID(device)), _text(pynvml.nvmlDeviceGetName(device)), memory))
+        return tuple(found)
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def install_worker(folder: Path) -> Path:
+    """Copy the far-side modules into *folder*, named by their content; workers start from there.
+
+    So an upgraded or deleted installation of this package cannot change or break a run under way.
+    """
+    package = Path(__file__).parent.parent
+    names = [*_FAR_SIDE, *sorted(f"worker/{p.name}" for p in (package / "worker").glob("*.py"))]
+    contents = {name: (package / name).read_bytes() for name in names if (package / name).exists()}
+    digest = hashlib.sha256(b"\0".join(n.encode() + b"\0" + c for n, c in sorted(contents.items()))).hexdigest()
+    target = folder / f"worker-{digest[:12]}"
+    if target.is_dir():
+        return target
+    aside = folder / f".worker.{os.getpid()}"
+    for name, content in contents.items():
+        path = aside / "jupyter_mlrun" / name
+        make_folder(path.parent)
+        write_atomic(path, content, sync=False)
+    try:
+        os.rename(aside, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        shutil.rmtree(aside)
+    return target
+
+
+class LocalBackend(Backend):
+    """Workers as processes of this machine."""
+
+    name: ClassVar[str] = "local"
+
+    def __init__(self, worker_home: Path, *, wake: str = "", python: str = sys.executable) -> None:
+        self.worker_home, self.wake, self.python = worker_home, wake, python
+        self._spawned: dict[str, dict[str, Any]] = {}
+
+    def submit(self, run: RunDir, grant: Mapping[str, Any], *, generation: int) -> str:
+        """Start a worker in a session of its own; see ``Backend.submit``."""
+        write_atomic(run.grant, dump_json(dict(grant)), sync=False)
+        log = os.open(run.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        code = _START.format(str(self.worker_home))
+        argv = [self.python, "-I", "-S", "-c", code, str(run.path), str(generation), self.wake]
+        try:
+            pid = os.posix_spawn(
+                self.python,
+                argv,
+                {"LANG": "C.UTF-8", **{k: os.environ[k] for k in ("PATH", "LD_LIBRARY_PATH") if k in os.environ}},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, null, 0),
+                    (os.POSIX_SPAWN_DUP2, log, 1),
+                    (os.POSIX_SPAWN_DUP2, log, 2),
+                ],
+                setsid=True,
+                setsigmask=[],
+            )
+        finally:
+            os.close(log)
+            os.close(null)
+        handle = json.dumps({"run_dir": str(run.path), "generation": generation})
+        self._spawned[handle] = process.identity(pid)
+        return handle
+
+    def poll(self, handles: Sequence[str]) -> dict[str, Sighting]:
+        """Look at the files and processes of each run; see ``Backend.poll``."""
+        return {handle: self._look(handle, json.loads(handle)) for handle in handles}
+
+    def _look(self, key: str, handle: Mapping[str, Any]) -> Sighting:
+        run = RunDir(handle["run_dir"])
+        found = read_json_if_there(run.exit)
+        if found is not None:
+            return Sighting(Seen.ENDED, found)
+        try:
+            ranks = int(read_json(run.spec)["resources"]["procs"])
+        except (OSError, ValueError, KeyError) as problem:
+            return Sighting(Seen.LOST, text=f"its directory cannot be read: {problem}")
+        worker = read_json_if_there(run.worker(handle["generation"]))
+        if worker is None:
+            spawned = self._spawned.get(key)
+            if spawned is not None and process.is_alive(spawned):
+                return Sighting(Seen.LAUNCHING)
+            return Sighting(Seen.UNWATCHED, text="no worker has come up yet")
+        if worker["host"] != process.host_id():
+            return Sighting(Seen.LOST, text="it belongs to another host")
+        if not process.is_alive(worker):
+            # it may have told the end between our two looks
+            found = read_json_if_there(run.exit)
+            return Sighting(Seen.ENDED, found) if found is not None else Sighting(Seen.UNWATCHED)
+        begun = all(run.rank(rank).exists() for rank in range(ranks))
+        return Sighting(Seen.RUNNING if begun else Seen.LAUNCHING)
+
+    def cancel(self, handle: str) -> None:
+        """Wake the worker, which finds ``stop.json``; see ``Backend.cancel``."""
+        data = json.loads(handle)
+        worker = read_json_if_there(RunDir(data["run_dir"]).worker(data["generation"]))
+        if worker is not None:
+            process.send(worker, SIGTERM)

@@ -1,0 +1,312 @@
+"""Submitting: what was asked becomes a package, a snapshot and a recorded run, in that order.
+
+Everything that can be wrong is found before the run exists.  Reads the source folder and the environment;
+writes objects, a manifest and the run directory, and wakes the agent.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jupyter_mlrun import package
+from jupyter_mlrun._version import __version__
+from jupyter_mlrun.agent import client
+from jupyter_mlrun.backends import local
+from jupyter_mlrun.errors import BadInput, NotFound
+from jupyter_mlrun.records import Resources, Spec, experiment_name
+from jupyter_mlrun.sdk import environment
+from jupyter_mlrun.sdk.run import Run
+from jupyter_mlrun.sdk.workspace import Workspace
+from jupyter_mlrun.settings import JupyterMLRun, default_home, parse_size, parse_time
+from jupyter_mlrun.store import runs, snapshot
+from jupyter_mlrun.store.packs import ObjectStore
+from jupyter_mlrun.words import did_you_mean
+from jupyter_mlrun.worker import process
+
+COMPUTES = ("local",)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a magic, the command line or the SDK asks for; the options of ``options.py`` by name."""
+
+    cell: str | None = None
+    script: str | None = None
+    command: list[str] | None = None
+    experiment: str | None = None
+    target: str | None = None
+    env: str | None = None
+    source: str | None = None
+    parameters: tuple[str, ...] = ()
+    use: tuple[str, ...] = ()
+    namespace: Mapping[str, object] | None = None
+    arguments: tuple[str, ...] = ()
+    gpus: str | int = "auto"
+    cpus: int | None = None
+    memory: str | int | None = None
+    time: str | float | None = None
+    procs: int = 1
+    nodes: int = 1
+    priority: int = 0
+    env_vars: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    max_snapshot: str | int | None = None
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    cwd: str | None = None
+    notebook: str | None = None
+    client: str = "sdk"
+    rerun_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that has been checked: what would be submitted."""
+
+    request: Request
+    experiment: str
+    target: str
+    package: package.Package
+    plan: snapshot.Plan | None
+    files: dict[str, bytes]
+    resources: Resources
+    environment: dict[str, Any]
+    variables: dict[str, str]
+    tags: dict[str, str]
+
+    @property
+    def left_out(self) -> list[list[str]]:
+        """What stays out of the snapshot, and why."""
+        return [[str(path), why] for path, why in self.plan.left_out] if self.plan else []
+
+
+def prepare(request: Request, settings: JupyterMLRun) -> Prepared:
+    """Check everything and decide everything, writing nothing."""
+    target = request.target or settings.target
+    if target not in COMPUTES:
+        raise NotFound(f"no compute {target!r}", hint=did_you_mean(target, COMPUTES))
+    if os.name == "nt":
+        raise BadInput("local runs do not work on Windows", hint="use WSL2")
+    resources = _resources(request)
+    local.look().check(resources, environment.visible_gpus(os.environ))
+    interpreter = environment.interpreter(request.env)
+    variables = environment.own_variables(request.env_vars)
+    tags = _tags(request.tags)
+    plan, files = _source(request, settings)
+    packaged = _package(request, plan, files)
+    return Prepared(
+        request=request,
+        experiment=experiment_name(request.experiment or "notebook"),
+        target=target,
+        package=packaged,
+        plan=plan,
+        files={**files, **packaged.files},
+        resources=resources,
+        environment=interpreter,
+        variables=variables,
+        tags=tags,
+    )
+
+
+def _resources(request: Request) -> Resources:
+    gpus = request.gpus
+    if isinstance(gpus, str) and gpus not in ("auto", "all"):
+        if not gpus.isdigit():
+            raise BadInput(f"--gpus {gpus!r} is no count of GPUs", hint="give a number, auto or all")
+        gpus = int(gpus)
+    for name, value, least in (
+        ("--cpus", request.cpus, 1), ("--procs", request.procs, 1), ("-n", request.nodes, 1), ("--gpus", gpus, 0),
+    ):  # fmt: skip
+        if isinstance(value, int) and value < least:
+            raise BadInput(f"{name} {value} is less than {least}")
+    return Resources(
+        gpus=gpus,
+        cpus=request.cpus,
+        memory=None if request.memory is None else parse_size(request.memory),
+        time=None if request.time is None else parse_time(request.time),
+        procs=request.procs,
+        nodes=request.nodes,
+    )
+
+
+def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if not key.strip():
+            raise BadInput(f"--tag {pair!r} has no name", hint="write it like --tag stage=test")
+        found[key.strip()] = value
+    return found
+
+
+def _source(request: Request, settings: JupyterMLRun) -> tuple[snapshot.Plan | None, dict[str, bytes]]:
+    """The scanned source folder, or the lone script's bytes."""
+    base = Path(request.cwd or ".").absolute()
+    if request.source is not None:
+        root = base / Path(request.source).expanduser()
+        if not root.is_dir():
+            raise NotFound(f"the source folder {request.source!r} does not exist", hint=f"it was looked for at {root}")
+        limit = parse_size(request.max_snapshot or settings.max_snapshot)
+        return snapshot.scan(root, include=request.include, max_bytes=limit), {}
+    if request.script is None:
+        return None, {}
+    path = base / Path(request.script).expanduser()
+    if not path.is_file():
+        near = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise NotFound(f"no script {request.script!r}", hint=did_you_mean(path.name, near))
+    return None, {path.name: path.read_bytes()}
+
+
+def _package(request: Request, plan: snapshot.Plan | None, files: Mapping[str, bytes]) -> package.Package:
+    present = [*files, *(plan.paths() if plan else ())]
+    if request.cell is not None:
+        return package.package_cell(
+            request.cell,
+            parameters=request.parameters,
+            use=request.use,
+            namespace=request.namespace,
+            present=present,
+            cwd=Path(request.cwd) if request.cwd else None,
+            source=Path(request.source).absolute() if request.source else None,
+            arguments=request.arguments,
+        )
+    if request.command is not None:
+        return package.Package(kind="command", script="", files={}, arguments=request.arguments)
+    script = request.script or ""
+    if plan is None:
+        script = Path(script).name
+    elif Path(script).is_absolute() or script not in present:
+        script = _inside(script, Path(request.cwd or "."), Path(request.source or "."), present)
+    return package.package_script(
+        script, present=present, parameters=request.parameters, arguments=request.arguments
+    )
+
+
+def _inside(script: str, cwd: Path, source: Path, present: list[str]) -> str:
+    """A script named from the working folder, as a path within the source folder."""
+    path = Path(os.path.relpath((cwd / script).absolute(), (cwd / source).absolute()))
+    return str(path) if str(path) in present else script
+
+
+def submit(
+    request: Request, settings: JupyterMLRun, *, workspace: Workspace | None = None, prepared: Prepared | None = None
+) -> Run:
+    """Make the run exist and wake the agent; returns at once."""
+    ready = prepared or prepare(request, settings)
+    place = (workspace or Workspace(settings.workspace, home=default_home())).folder.make()
+    manifest = snapshot.take(ObjectStore(place.objects), ready.plan, extra=ready.files)
+    spec = _spec(ready, settings, place.name, str(place.objects), manifest)
+    values = {**environment.inherited(os.environ), **ready.variables}
+    run = runs.record(place, replace(spec, env_names=sorted(values)), values)
+    client.ensure_agent(place.home)
+    client.ring(place.home)
+    return Run.at(run)
+
+
+def _spec(ready: Prepared, settings: JupyterMLRun, workspace: str, objects: str, manifest: Any) -> Spec:
+    request, packaged = ready.request, ready.package
+    return Spec(
+        run_id=runs.new_run_id(ready.experiment),
+        experiment=ready.experiment,
+        workspace=workspace,
+        created=time.time(),
+        created_by=_submitter(request.client),
+        kind=packaged.kind,
+        script=packaged.script or None,
+        command=request.command,
+        arguments=list(packaged.arguments),
+        snapshot={"id": manifest.id, "files": len(manifest.files), "bytes": manifest.bytes},
+        objects=objects,
+        environment=ready.environment,
+        display_name=request.name,
+        parameters={name: {"text": p.text, "value": p.value} for name, p in packaged.parameters.items()},
+        target=ready.target,
+        resources=ready.resources,
+        priority=request.priority,
+        visible_gpus=environment.visible_gpus(os.environ),
+        limits={
+            "max_log_bytes": settings.max_log_bytes,
+            "stop_grace": settings.stop_grace,
+            "max_concurrent": settings.max_concurrent,
+        },
+        tags=ready.tags,
+        notebook=request.notebook,
+        rerun_of=request.rerun_of,
+        left_out=ready.left_out[:200],
+        umask=environment.current_umask(),
+    )
+
+
+def _submitter(kind: str) -> dict[str, Any]:
+    return {
+        "user": _user(),
+        "host": socket.gethostname(),
+        "host_id": process.host_id(),
+        "pid": os.getpid(),
+        "client": kind,
+        "version": __version__,
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a uid without a name, as in containers
+        return str(os.getuid())
+
+
+def rerun(run: Run) -> Run:
+    """The same snapshot, parameters and options once more, with the variables' values of this process.
+
+    Names on stderr which variables the first run had and this process has not.
+    """
+    old = run.spec
+    if not environment.interpreter_exists(old.environment):
+        raise NotFound(f"the interpreter of run {old.run_id} is gone: {old.environment['python']}")
+    now = environment.inherited(os.environ)
+    missing = sorted(set(old.env_names) - set(now))
+    if missing:
+        print(f"not set here, but in the first run: {', '.join(missing)}", file=sys.stderr)
+    place = run.experiment.workspace.folder
+    spec = replace(
+        old,
+        run_id=runs.new_run_id(old.experiment),
+        created=time.time(),
+        created_by=_submitter("rerun"),
+        env_names=sorted(now),
+        visible_gpus=environment.visible_gpus(os.environ),
+        rerun_of=old.run_id,
+    )
+    made = runs.record(place, spec, now)
+    client.ensure_agent(place.home)
+    client.ring(place.home)
+    return Run.at(made)
+
+
+def dry_run(request: Request, settings: JupyterMLRun) -> str:
+    """What ``submit`` would do, in words: files, sizes, what stays out, the scripts and the command."""
+    ready = prepare(request, settings)
+    lines = [f"experiment {ready.experiment} on {ready.target}; nothing was submitted", "", "files:"]
+    sizes = {name: len(data) for name, data in ready.files.items()}
+    if ready.plan:
+        sizes.update({str(file.path): file.size for file in ready.plan.files})
+    lines += [f"  {size:>12,}  {name}" for name, size in sorted(sizes.items())]
+    lines += [f"  {sum(sizes.values()):>12,}  bytes in {len(sizes)} files"]
+    if ready.left_out:
+        lines += ["", "left out:", *(f"  {path}  ({why})" for path, why in ready.left_out)]
+    packaged = ready.package
+    lines += ["", *(f"note: {text}" for text in packaged.warnings)]
+    lines += [f"brought: {b.name} ({b.kind}, {b.how})" for b in packaged.brought]
+    for name, data in packaged.files.items():
+        lines += [f"--- {name} ---", data.decode("utf-8", "replace").rstrip("\n"), ""]
+    command = request.command or [ready.environment["python"], packaged.script, *packaged.arguments]
+    lines += [f"command: {' '.join(map(str, command))}"]
+    return "\n".join(lines)

@@ -1,0 +1,268 @@
+"""The index of a workspace's runs: what listings need, in SQLite, rebuilt from the run directories at any time.
+
+Reads run directories; writes ``index.sqlite``.  The agent alone writes; readers open it read-only for one call
+and look into the directories wherever it is behind, so a missing or damaged index costs time, never a run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from jupyter_mlrun.records import RunState, Spec
+from jupyter_mlrun.rundir import FILE_MODE, RunDir
+from jupyter_mlrun.store import runs
+from jupyter_mlrun.store.home import WorkspaceDir
+
+_VERSION = 1
+# a folder that changed just now may change again within the clock's grain: it is looked at, not trusted
+_RACY_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a listing."""
+
+    run_id: str
+    path: str
+    experiment: str
+    display_name: str | None
+    status: str
+    reason: str | None
+    created: float
+    started: float | None
+    ended: float | None
+    exit_code: int | None
+    script: str | None
+    target: str
+    parameters: dict[str, Any]
+    tags: dict[str, str]
+    over: bool
+    metrics: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+_COLUMNS = [f.name for f in fields(Row)]
+_JSON = {"parameters", "tags", "metrics"}
+_SCHEMA = f"""
+create table if not exists runs ({", ".join(_COLUMNS)}, primary key (path)) without rowid;
+create index if not exists by_created on runs (created);
+create index if not exists by_over on runs (over);
+create table if not exists folders (path primary key, mtime) without rowid;
+pragma user_version = {_VERSION};
+"""
+
+
+def row_of(run: RunDir, spec: Spec, state: RunState, metrics: dict[str, Any] | None = None) -> Row:
+    """The listing line of a run."""
+    reason = state.reason.text if state.reason else state.note
+    return Row(
+        run_id=spec.run_id,
+        path=str(run.path),
+        experiment=spec.experiment,
+        display_name=spec.display_name,
+        status=str(state.shown),
+        reason=reason,
+        created=spec.created,
+        started=state.started,
+        ended=state.ended,
+        exit_code=state.process_exit_code if state.is_over else None,
+        script=spec.script,
+        target=spec.target,
+        parameters={name: p.get("value") for name, p in spec.parameters.items()},
+        tags=spec.tags,
+        over=state.is_over,
+        metrics=metrics or {},
+    )
+
+
+class IndexWriter:
+    """The agent's side."""
+
+    def __init__(self, workspace: WorkspaceDir, summarise: Callable[[RunDir], dict[str, Any]]) -> None:
+        self.workspace, self.summarise = workspace, summarise
+        self._base = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        path = self.workspace.index
+        try:
+            return _connect(path)
+        except sqlite3.DatabaseError:
+            set_aside(path)
+            return _connect(path)
+
+    def put(self, run: RunDir, spec: Spec, state: RunState) -> None:
+        """Bring one run's line up to date."""
+        self.put_many([(run, spec, state)])
+
+    def put_many(self, entries: Iterable[tuple[RunDir, Spec, RunState]]) -> None:
+        """Bring lines up to date in one transaction."""
+        rows = [_values(row_of(r, s, t, self.summarise(r) if t.is_over else None)) for r, s, t in entries]
+        marks = ", ".join("?" * len(_COLUMNS))
+        self._do(lambda base: base.executemany(f"insert or replace into runs values ({marks})", rows))
+
+    def known(self, folder: Path) -> set[str]:
+        """The run directories of *folder* that the index has as ended."""
+        prefix = f"{folder}{os.sep}"
+        found = self._do(
+            lambda base: base.execute(
+                "select path from runs where over and path > ? and path < ?", (prefix, prefix + "\U0010ffff")
+            ).fetchall()
+        )
+        return {path for (path,) in found}
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Remove lines of runs that are gone."""
+        self._do(lambda base: base.executemany("delete from runs where path = ?", [(path,) for path in paths]))
+
+    def seen(self, folder: Path, mtime_ns: int) -> None:
+        """Note that every run of *folder*, as it was at *mtime_ns*, has its line."""
+        if time.time() - mtime_ns / 1e9 < _RACY_SECONDS:
+            mtime_ns = 0
+        self._do(lambda base: base.execute("insert or replace into folders values (?, ?)", (str(folder), mtime_ns)))
+
+    def _do(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Work in one transaction; a base that went bad is set aside and made anew."""
+        for last in (False, True):
+            try:
+                with self._base:
+                    return work(self._base)
+            except sqlite3.OperationalError:
+                if last or self.workspace.index.exists():
+                    raise
+            except sqlite3.DatabaseError:
+                if last:
+                    raise
+                set_aside(self.workspace.index)
+            self._base.close()
+            self._base = self._open()
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._base.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE))
+    base = sqlite3.connect(path, timeout=5.0)
+    try:
+        if base.execute("pragma user_version").fetchone()[0] not in (0, _VERSION):
+            raise sqlite3.DatabaseError("another version of the index")
+        base.execute("pragma journal_mode = wal")
+        base.execute("pragma synchronous = normal")
+        base.executescript(_SCHEMA)
+        base.execute("select count(*) from runs").fetchone()
+    except BaseException:
+        base.close()
+        raise
+    return base
+
+
+def set_aside(path: Path) -> None:
+    """Move a damaged index out of the way; the last damaged one is kept to look at."""
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    if path.exists() or path.is_symlink():
+        os.replace(path, path.with_name("index.damaged"))
+
+
+def _values(row: Row) -> list[Any]:
+    data = row.__dict__
+    return [json.dumps(data[name]) if name in _JSON else data[name] for name in _COLUMNS]
+
+
+def _row(values: tuple[Any, ...]) -> Row:
+    data = dict(zip(_COLUMNS, values, strict=True))
+    for name in _JSON:
+        data[name] = json.loads(data[name])
+    data["over"] = bool(data["over"])
+    return Row(**data)
+
+
+def listing(workspace: WorkspaceDir, *, experiment: str | None = None, limit: int | None = None) -> list[Row]:
+    """The runs of a workspace, newest first: ended ones from the index, the others as their files say."""
+    rows, trusted = _indexed(workspace, limit)
+    known = {row.path for row in rows}
+    found = [row for row in rows if row.over]
+    for row in rows:
+        if not row.over:
+            found.extend(_from_files(RunDir(row.path)))
+    for folder in runs.experiment_folders(workspace):
+        if trusted.get(str(folder)) == folder.stat().st_mtime_ns:
+            continue
+        names = {entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)}
+        found = [row for row in found if os.path.dirname(row.path) != str(folder) or row.path in names]
+        if limit is not None and len(names) > limit:
+            # the index gave only a part: which of the others are newer, their names tell
+            names = set(sorted(names, key=_created_of, reverse=True)[:limit])
+        for path in sorted(names - known):
+            found.extend(_from_files(RunDir(path)))
+    if experiment is not None:
+        found = [row for row in found if row.experiment == experiment]
+    found.sort(key=lambda row: (row.created, row.run_id), reverse=True)
+    return found[:limit] if limit is not None else found
+
+
+def _created_of(path: str) -> int:
+    part = path.rsplit("_", 2)
+    return int(part[1]) if len(part) == 3 and part[1].isdigit() else 0
+
+
+def _indexed(workspace: WorkspaceDir, limit: int | None) -> tuple[list[Row], dict[str, int]]:
+    """Lines and trusted folder times of the index; nothing where it cannot be read."""
+    path = workspace.index
+    if not path.is_file():
+        return [], {}
+    query = f"select {', '.join(_COLUMNS)} from runs"
+    if limit is not None:
+        query += f" where not over or path in (select path from runs order by created desc limit {int(limit)})"
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as base:
+            if base.execute("pragma user_version").fetchone()[0] != _VERSION:
+                return [], {}
+            folders = dict(base.execute("select path, mtime from folders").fetchall())
+            return [_row(values) for values in base.execute(query)], folders
+    except (sqlite3.Error, ValueError, TypeError):
+        # damaged or just being replaced: the directories have everything
+        return [], {}
+
+
+def _from_files(run: RunDir) -> Iterator[Row]:
+    loaded = runs.load(run)
+    if loaded is not None:
+        yield row_of(run, *loaded)
+
+
+def rebuild(workspace: WorkspaceDir, summarise: Callable[[RunDir], dict[str, Any]]) -> int:
+    """Make the index anew from the run directories; returns how many runs it has."""
+    fresh = workspace.index.with_name("index.new")
+    fresh.unlink(missing_ok=True)
+    marks = ", ".join("?" * len(_COLUMNS))
+    count = 0
+    with closing(_connect(fresh)) as base:
+        for folder in runs.experiment_folders(workspace):
+            for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+                run = RunDir(entry.path)
+                for row in _from_files(run):
+                    row.metrics.update(summarise(run))
+                    base.execute(f"insert or replace into runs values ({marks})", _values(row))
+                    count += 1
+        base.commit()
+        base.execute("pragma wal_checkpoint(truncate)")
+        base.execute("pragma journal_mode = delete")
+    for suffix in ("-wal", "-shm"):
+        Path(f"{workspace.index}{suffix}").unlink(missing_ok=True)
+    os.replace(fresh, workspace.index)
+    return count
