@@ -1,0 +1,198 @@
+"""The magics: each parses its line, calls one function and displays what came of it.
+
+Reads the notebook's namespace; writes ``_run`` (and ``-o VAR``) into it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from traitlets.config import Config
+
+from jupyter_mlrun import live, package, settings
+from jupyter_mlrun.errors import BadInput, JupyterMLRunError
+from jupyter_mlrun.options import OPTIONS, Option
+from jupyter_mlrun.records import experiment_name
+from jupyter_mlrun.sdk.run import Run
+from jupyter_mlrun.sdk.submit import Request, dry_run, submit
+
+NAMES = ("submit", "mlrun")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises our error instead of leaving the interpreter."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{self.prog}: {message}", hint=f"{self.prog} --help shows the options")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        raise _Help(message or "")
+
+
+class _Help(JupyterMLRunError):
+    """The help was asked for and has been printed."""
+
+    def _render_traceback_(self) -> list[str]:
+        return []
+
+
+def parser(prog: str, *, file: bool) -> argparse.ArgumentParser:
+    """The options of ``%%submit`` (and, with *file*, of ``%submit FILE``)."""
+    made = _Parser(prog=prog, add_help=True, allow_abbrev=False)
+    if file:
+        made.add_argument("script", metavar="FILE.py", help="the script to run")
+    for option in OPTIONS:
+        if option.only != "cli":
+            _add(made, option)
+    return made
+
+
+def _add(made: argparse.ArgumentParser, option: Option) -> None:
+    if option.metavar is None:
+        made.add_argument(*option.flags, dest=option.name, action="store_true", help=option.help)
+    elif option.repeat:
+        made.add_argument(
+            *option.flags, dest=option.name, action="append", default=[], metavar=option.metavar, help=option.help
+        )
+    else:
+        made.add_argument(
+            *option.flags, dest=option.name, default=None, type=option.kind, metavar=option.metavar, help=option.help
+        )
+
+
+def split_line(line: str, names: dict[str, object]) -> tuple[list[str], list[str]]:
+    """The words of a magic's line before and after ``--``, with ``{x}`` expanded in option values."""
+    try:
+        words = shlex.split(line)
+    except ValueError as problem:
+        raise BadInput(f"the line cannot be split into words: {problem}", hint="close the quotes") from problem
+    cut = words.index("--") if "--" in words else len(words)
+    options = [package.expand(word, names) for word in words[:cut]]
+    return options, [package.expand(word, names) for word in words[cut + 1 :]]
+
+
+@magics_class
+class MLRunMagics(Magics):
+    """``%%submit``, ``%submit`` and ``%mlrun``."""
+
+    @no_var_expand
+    @line_cell_magic
+    def submit(self, line: str, cell: str | None = None) -> Run | None:
+        """Submit this cell (``%%submit [options]``) or a script (``%submit FILE.py [options] [-- ARG …]``)."""
+        made = parser("%submit" if cell is None else "%%submit", file=cell is None)
+        options, arguments = split_line(line, self.shell.user_ns)
+        try:
+            asked = made.parse_args(options)
+        except _Help:
+            return None
+        request = self._request(asked, cell, arguments)
+        config = self._settings()
+        if asked.dry_run:
+            print(dry_run(request, config))
+            return None
+        run = submit(request, config)
+        self.shell.user_ns["_run"] = run
+        if asked.output:
+            self.shell.user_ns[asked.output] = run
+        self._show(run, asked, config)
+        return None
+
+    def _request(self, asked: argparse.Namespace, cell: str | None, arguments: list[str]) -> Request:
+        values = {o.name: getattr(asked, o.name) for o in OPTIONS if o.only != "cli"}
+        for name in ("output", "block", "quiet", "dry_run"):
+            values.pop(name)
+        use = [name.strip() for part in values.pop("use") for name in part.split(",") if name.strip()]
+        given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
+        if asked.output and not asked.output.isidentifier():
+            raise BadInput(f"-o {asked.output!r} is no name for a variable")
+        notebook = notebook_path(self.shell.user_ns)
+        given.setdefault("experiment", experiment_of(notebook))
+        return Request(
+            cell=cell,
+            script=None if cell is not None else asked.script,
+            use=tuple(use),
+            namespace=_public(self.shell.user_ns, self.shell.user_ns_hidden),
+            arguments=tuple(arguments),
+            cwd=os.getcwd(),
+            notebook=notebook,
+            client="magic",
+            **given,
+        )
+
+    def _settings(self) -> settings.JupyterMLRun:
+        found = [c for c in self.shell.configurables if isinstance(c, settings.JupyterMLRun)]
+        return settings.load(Config({"JupyterMLRun": _set_values(found[0])}) if found else Config())
+
+    def _show(self, run: Run, asked: argparse.Namespace, config: settings.JupyterMLRun) -> None:
+        if asked.quiet:
+            print(run.id)
+        else:
+            spec = run.spec
+            print(f"{spec.experiment} → {spec.target}: run {spec.run_id} (in _run{_named(asked.output)})")
+            if spec.left_out:
+                shown = ", ".join(path for path, _ in spec.left_out[:8])
+                more = f" and {len(spec.left_out) - 8} more" if len(spec.left_out) > 8 else ""
+                print(f"left out of the snapshot: {shown}{more}")
+            live.show(run, refresh=config.live_view and not asked.block)
+        if asked.block:
+            try:
+                run.wait_for_completion(show_output=not asked.quiet)
+            except KeyboardInterrupt:
+                return
+
+    @no_var_expand
+    @line_magic
+    def mlrun(self, line: str) -> None:
+        """The command line's ``jupyter mlrun VERB …``, here."""
+        from jupyter_mlrun import cli
+
+        options, arguments = split_line(line, self.shell.user_ns)
+        cli.run_here([*options, *(["--", *arguments] if arguments else [])])
+
+
+def _named(variable: str | None) -> str:
+    return f" and {variable}" if variable else ""
+
+
+def _public(namespace: dict[str, object], hidden: dict[str, object]) -> dict[str, object]:
+    """What the user has defined, without IPython's own names."""
+    return {k: v for k, v in namespace.items() if not k.startswith("_") and hidden.get(k, hidden) is not v}
+
+
+def _set_values(found: settings.JupyterMLRun) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in found.trait_names(config=True)}
+
+
+def notebook_path(namespace: dict[str, object]) -> str | None:
+    """The notebook's path, where the server or VS Code tells it."""
+    told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    return str(told) if told else None
+
+
+def experiment_of(notebook: str | None) -> str:
+    """The experiment's name that a notebook gives."""
+    stem = Path(notebook).stem if notebook else ""
+    return experiment_name(stem) if re.search(r"\w", stem) else "notebook"
+
+
+def load(shell: Any) -> None:
+    """Register the magics and the settings; again is no error and makes nothing double."""
+    if not any(isinstance(one, settings.JupyterMLRun) for one in shell.configurables):
+        shell.configurables.append(settings.JupyterMLRun(config=shell.config))
+    shell.register_magics(MLRunMagics)
+
+
+def unload(shell: Any) -> None:
+    """Take the magics away."""
+    table: dict[str, dict[str, Callable[..., Any]]] = shell.magics_manager.magics
+    for kind in table.values():
+        for name in NAMES:
+            kind.pop(name, None)
+    shell.configurables[:] = [one for one in shell.configurables if not isinstance(one, settings.JupyterMLRun)]
