@@ -1,0 +1,89 @@
+"""What many tests need: submit a cell, wait for a run, find and kill the processes behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jupyter_mlrun import settings
+from jupyter_mlrun.agent import client
+from jupyter_mlrun.records import RunState
+from jupyter_mlrun.sdk.follow import follow
+from jupyter_mlrun.sdk.run import Run
+from jupyter_mlrun.sdk.submit import Request, submit
+from jupyter_mlrun.worker import process
+
+PATIENCE = 60.0
+
+
+def submit_cell(cell: str, **options: Any) -> Run:
+    """Submit *cell* as a notebook would."""
+    grace = options.pop("stop_grace", 2.0)
+    config = settings.load()
+    config.stop_grace = grace
+    config.max_concurrent = options.pop("max_concurrent", config.max_concurrent)
+    config.max_log_bytes = options.pop("max_log_bytes", config.max_log_bytes)
+    return submit(Request(cell=cell, **{"experiment": "test", **options}), config)
+
+
+def finish(run: Run) -> RunState:
+    """The state of the run once it is over."""
+    deadline = time.monotonic() + PATIENCE
+    state = follow(run, None, until=lambda _: time.monotonic() > deadline)
+    assert state.is_over, f"still {state.shown} after {PATIENCE} s; {describe(run)}"
+    # the agent's word, too: what it wrote must be what the files say
+    client.sync(run.home)
+    return run.state
+
+
+def describe(run: Run) -> str:
+    """Everything that helps to see why a run hangs."""
+    parts = [f"{p.name}: {p.read_text(errors='replace')[-1000:]}" for p in sorted(run.path.glob("*")) if p.is_file()]
+    log = client.AgentDir(run.home).log
+    return "\n".join([*parts, log.read_text(errors="replace")[-3000:] if log.exists() else "no agent log"])
+
+
+def until(test: Callable[[], Any], what: str) -> Any:
+    """The first true answer of *test*; fails after a long while."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = test()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"never: {what}"
+        os.sched_yield()
+
+
+def running(run: Run) -> Run:
+    """The run, once its user code has begun."""
+    until(lambda: run.directory.rank(0).exists() and str(run.state.status) in ("Running", "CancelRequested"), "running")
+    return run
+
+
+def log_of(run: Run) -> str:
+    """What the run printed."""
+    return run.directory.log().read_text(errors="replace")
+
+
+def workers(run: Run) -> list[dict[str, Any]]:
+    """Every generation of its worker that claimed the run."""
+    return [json.loads(path.read_text()) for path in sorted(run.path.glob("worker-*.json"))]
+
+
+def kill_worker(run: Run) -> None:
+    """``kill -9`` of each of its workers."""
+    for who in workers(run):
+        process.send(who, signal.SIGKILL)
+
+
+def kill_agent(home: Path) -> None:
+    """``kill -9`` of the agent; returns when it is gone."""
+    who = client.agent_of(home)
+    if who is not None:
+        process.send(who, signal.SIGKILL)
+        until(lambda: not process.is_alive(who), "agent gone")
