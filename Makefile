@@ -113,7 +113,7 @@ else
 endif
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench $(ONLY)
+	$(BIN)/python tests/bench $(ONLY)
 
 # ------------------------------------------------------------------------------------------- housekeeping
 
