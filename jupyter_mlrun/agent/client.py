@@ -153,14 +153,27 @@ def request(home: Path, what: dict[str, Any], *, wait: float | None = None) -> s
     os.rename(aside, path)
     ring(home)
     if wait is not None:
-        deadline = time.monotonic() + wait
-        while path.exists():
-            if time.monotonic() > deadline:
-                raise AgentError(
-                    f"the agent has not answered within {wait:g} s; the request stands", hint=f"see {place.log}"
-                )
-            time.sleep(0.005)
+        _wait_until_applied(place, path, wait, restart=what["kind"] != "shutdown")
     return name
+
+
+def _wait_until_applied(place: AgentDir, path: Path, wait: float, *, restart: bool) -> None:
+    deadline = time.monotonic() + wait
+    look_again = 0.0
+    while path.exists():
+        now = time.monotonic()
+        if now > deadline:
+            raise AgentError(
+                f"the agent has not answered within {wait:g} s; the request stands", hint=f"see {place.log}"
+            )
+        if now > look_again:
+            # an agent that was killed just now is replaced; one that leaves as asked is not
+            look_again = now + 0.1
+            if agent_of(place.home) is None:
+                if not restart:
+                    return
+                _start(place.home)
+        time.sleep(0.005)
 
 
 def sync(home: Path, *, wait: float = 10.0) -> None:

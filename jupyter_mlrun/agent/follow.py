@@ -56,8 +56,6 @@ class Follower:
         self.waiting: dict[str, str] = {}
         self._indexes: dict[str, IndexWriter] = {}
         self._folders: dict[str, int] = {}
-        self._rank_pids: dict[int, Path] = {}
-        self._reaped_seen: set[int] = set()
 
     @property
     def busy(self) -> bool:
@@ -130,7 +128,7 @@ class Follower:
     def _note_reaped(self) -> None:
         """Ranks whose worker was killed end as our children: what we saw is the best witness."""
         reaped = process.reap()
-        fresh = reaped.keys() - self._reaped_seen
+        fresh = set(reaped)
         if not fresh:
             return
         for entry in self.active.values():
