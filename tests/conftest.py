@@ -1,4 +1,4 @@
-"""What every test gets: a home of its own, an environment without the developer's, no network, no leftovers."""
+"""What every test gets: a home of its own, a clean environment, no network, no leftovers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,20 @@ import psutil
 import pytest
 
 # every path that we build from a home goes through a shell, a URL or a quoted string somewhere
-WEIRD = "it's a \"home\" – здесь"
+WEIRD = 'it\'s a "home" здесь'
 REAL_ENVIRONMENT = dict(os.environ)
-FOREIGN = ("JUPYTER", "JPY_", "IPYTHON", "AZUREML_", "MLFLOW_", "KERNEL_", "XDG_", "CONDA_", "SLURM_", "OMPI_")
+FOREIGN = (
+    "JUPYTER",
+    "JPY_",
+    "IPYTHON",
+    "AZUREML_",
+    "MLFLOW_",
+    "KERNEL_",
+    "XDG_",
+    "CONDA_",
+    "SLURM_",
+    "OMPI_",
+)
 FOREIGN_NAMES = {
     "RANK",
     "LOCAL_RANK",
@@ -113,9 +124,9 @@ def _is_here(address: Any) -> bool:
     if not isinstance(address, tuple):
         return True
     try:
-        return ipaddress.ip_address(address[0]).is_loopback
+        return ipaddress.ip_address(str(address[0])).is_loopback
     except ValueError:
-        return address[0] == "localhost"
+        return bool(address[0] == "localhost")
 
 
 @pytest.fixture(scope="session", autouse=True)

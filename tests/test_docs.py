@@ -19,7 +19,7 @@ names = [str(page.relative_to(ROOT)) for page in PAGES]
 LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 # a path as pages write it: with a folder and nothing that makes it a pattern or an example
-PATH = re.compile(r"[\w.][\w.\-]*(/[\w.\-]+)+/?\Z|[\w\-]+\.(py|ts|toml|json|sh|md|ipynb)\Z|Makefile\Z")
+PATH = re.compile(r"[\w.][\w.\-]*(/[\w.\-]+)+/?\Z|[\w\-]+\.(py|ts|sh|md|ipynb)\Z|Makefile\Z")
 OURS = {"jupyter_mlrun", "labextension", "tests", "examples", "notebooks", "docs", ".ci"}
 
 
@@ -35,11 +35,16 @@ def text_of(paths: list[Path]) -> str:
 
 
 def documentation() -> str:
-    """What a user reads to learn what there is; None of it, no test of it."""
+    """What a user reads to learn what there is."""
     pages = [page for page in PAGES if page.name not in {"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}]
     if not pages:
         pytest.skip("there is no README yet")
     return text_of(pages)
+
+
+def must_say(pattern: str, what: str) -> None:
+    if not re.search(pattern, documentation()):
+        pytest.fail(f"{what} is in no page: say in README.md or docs/ what it is for", pytrace=False)
 
 
 def headings(page: Path) -> set[str]:
@@ -59,7 +64,7 @@ def test_links_resolve(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         if not target.exists() or (anchor and target.suffix == ".md" and anchor not in headings(target)):
             broken.append(link)
-    assert not broken
+    assert not broken, f"{page.name} has links that lead nowhere"
 
 
 def paths_in(page: Path) -> Iterator[str]:
@@ -93,7 +98,7 @@ def verbs() -> list[str]:
 
 @pytest.mark.parametrize("verb", verbs())
 def test_verb_is_documented(verb: str) -> None:
-    assert re.search(rf"(jupyter[ -]mlrun |%mlrun |`){re.escape(verb)}\b", documentation())
+    must_say(rf"(jupyter[ -]mlrun |%mlrun |`){re.escape(verb)}\b", f"the verb {verb}")
 
 
 def options() -> list[str]:
@@ -104,7 +109,7 @@ def options() -> list[str]:
 
 @pytest.mark.parametrize("option", options())
 def test_option_is_documented(option: str) -> None:
-    assert re.search(rf"{re.escape(option)}(?![\w-])", documentation())
+    must_say(rf"{re.escape(option)}(?![\w-])", f"the option {option}")
 
 
 def error_classes() -> list[str]:
@@ -114,7 +119,7 @@ def error_classes() -> list[str]:
 
 @pytest.mark.parametrize("error", error_classes())
 def test_error_is_documented(error: str) -> None:
-    assert re.search(rf"\b{error}\b", documentation())
+    must_say(rf"\b{error}\b", f"the error {error}")
 
 
 def settings() -> list[str]:
@@ -125,12 +130,19 @@ def settings() -> list[str]:
 
 @pytest.mark.parametrize("setting", settings())
 def test_setting_is_documented(setting: str) -> None:
-    assert re.search(rf"\b{setting}\b", documentation())
+    must_say(rf"\b{setting}\b", f"the setting {setting}")
 
 
 # In pieces, so that this file does not find itself.
-HOSTS = ["registry.npm" + "js", "registry.yarn" + "pkg", "pypi." + "org", "python" + "hosted", "download.py" + "torch",
-         "anaconda." + "org", "deb.deb" + "ian"]  # fmt: skip
+HOSTS = [
+    "registry.npm" + "js",
+    "registry.yarn" + "pkg",
+    "pypi." + "org",
+    "python" + "hosted",
+    "download.py" + "torch",
+    "anaconda." + "org",
+    "deb.deb" + "ian",
+]
 MACHINE = re.compile(r"(?<![\w./<>{}-])/(work/(main|shared)|fa" + r"rm|home/\w+|ro" + r"ot/|Users/\w+)\b")
 
 

@@ -30,7 +30,8 @@ def test_syntax_is_of_python_3_9(path: Path) -> None:
 
 def vermin(*paths: Path) -> subprocess.CompletedProcess[str]:
     """Ask vermin, which knows since when each name of the standard library is there."""
-    command = [sys.executable, "-m", "vermin", "--target=3.9-", "--no-tips", "--violations", *map(str, paths)]
+    program = "from vermin import main; main()"
+    command = [sys.executable, "-c", program, "--target=3.9-", "--no-tips", "--violations", *map(str, paths)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -37,8 +37,9 @@ LAYERS = [
     "backends/*",
     "agent/*",
     "sdk/*",
-    "magics",
+    "live",
     "cli",
+    "magics",
     "testing",
 ]
 # The far side: it travels to computers that have Python and nothing else.
@@ -55,7 +56,7 @@ class Import(NamedTuple):
 
 
 def module_name(path: Path) -> str:
-    """"store.runs" for jupyter_mlrun/store/runs.py; a folder's __init__ and __main__ count as its modules."""
+    """What jupyter_mlrun/store/runs.py is called here: store.runs.  A folder's __init__ is one of its modules."""
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
@@ -69,15 +70,13 @@ def path_of(module: str) -> Path:
 
 def layer_of(module: str) -> int | None:
     """The module's place in LAYERS; None for a module that nobody gave a place."""
-    top = module.split(".")[0]
-    for place, name in enumerate(LAYERS):
-        if name in (module, f"{top}/*") and (name != f"{top}/*" or "." in module or (PACKAGE / top).is_dir()):
-            return place
-    return None
+    top = module.split(".", maxsplit=1)[0]
+    return next((place for place, name in enumerate(LAYERS) if name in {module, f"{top}/*"}), None)
 
 
 def is_far_side(module: str) -> bool:
-    return any(module == name or module.startswith(name.removesuffix("*").replace("/", ".")) for name in FAR_SIDE)
+    """Whether it travels; a folder named alone is its __init__."""
+    return module in FAR_SIDE or f"{module.split('.', maxsplit=1)[0]}/*" in FAR_SIDE
 
 
 def resolve(dotted: str, name: str | None = None) -> str:
@@ -85,7 +84,7 @@ def resolve(dotted: str, name: str | None = None) -> str:
     parts = [part for part in dotted.split(".") if part]
     if name is not None:
         longer = PACKAGE.joinpath(*parts, name)
-        if longer.with_suffix(".py").exists() or longer.is_dir():
+        if longer.with_suffix(".py").exists() or longer.is_dir() or (not parts and name in LAYERS):
             return ".".join([*parts, name])
     return ".".join(parts) or FRONT_DOOR
 
@@ -162,7 +161,9 @@ def test_every_layer_exists() -> None:
 @pytest.mark.parametrize("module", modules())
 def test_module_says_its_duty(module: str) -> None:
     tree = ast.parse(path_of(module).read_text(encoding="utf-8"))
-    assert not tree.body or ast.get_docstring(tree), f"{module} has no docstring: one sentence of duty, then what it reads and writes"
+    assert not tree.body or ast.get_docstring(tree), (
+        f"{module} has no docstring: one sentence of duty, then what it reads and writes"
+    )
 
 
 @pytest.mark.parametrize(

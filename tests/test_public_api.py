@@ -37,7 +37,18 @@ PUBLIC = {
     "log",
 }
 # each costs 5 to 150 ms, and `log` is imported by every training script
-HEAVY = {"asyncio", "IPython", "logging", "numpy", "pathlib", "psutil", "rich", "sqlite3", "subprocess", "traitlets"}
+HEAVY = {
+    "asyncio",
+    "IPython",
+    "logging",
+    "numpy",
+    "pathlib",
+    "psutil",
+    "rich",
+    "sqlite3",
+    "subprocess",
+    "traitlets",
+}
 
 
 def test_public_names_are_the_list() -> None:

@@ -1,4 +1,4 @@
-"""What ships works: built from a clean checkout, installed where nothing else is, with no Node to be found."""
+"""What ships works: built from a clean checkout, installed where nothing else is, with no Node there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ ASSETS = "share/jupyter/labextensions/jupyter_mlrun/"
 
 def run(*command: str | Path, env: dict[str, str], cwd: Path) -> str:
     done = subprocess.run(
-        list(map(str, command)), env=env, cwd=cwd, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        list(map(str, command)),
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout + done.stderr

@@ -1,6 +1,7 @@
 """Run the benchmarks beside this file: ours, the floor under it, and the best peer, as one table.
 
-Each module has ``rows()``, which yields dicts with the keys of ``COLUMNS``.  Reads tests/bench/*.py; writes bench.json.
+Each module has ``rows()``, which yields dicts with the keys of ``COLUMNS``.
+Reads tests/bench/*.py; writes bench.json.
 Usage: ``python tests/bench [NAME …] [--json FILE]``; a NAME picks the modules whose name contains it.
 """
 

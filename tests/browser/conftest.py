@@ -1,7 +1,7 @@
 """A real JupyterLab and a real Chromium for the tests in this folder.
 
-``lab`` is what tests ask for: the page, the server's address, the notebook folder, and a few ways to do what a
-user does.  Pictures go to tests/browser/screenshots/ (git-ignored).
+``lab`` is what tests ask for: the page, the server's address, the notebook folder, and ways to do what a user
+does.  Pictures go to tests/browser/screenshots/ (git-ignored).
 """
 
 from __future__ import annotations
@@ -73,7 +73,13 @@ class Lab:
         """Open the notebook *name* and wait until its kernel is idle."""
         self.goto(f"tree/{name}")
         self.page.wait_for_selector("#jp-main-dock-panel .jp-Notebook", timeout=60 * SECONDS)
-        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60 * SECONDS)
+        # the indicator in the toolbar says "idle" before the kernel has answered for the first time
+        idle = """() => {
+          const context = window.jupyterapp.shell.currentWidget?.sessionContext;
+          return context?.isReady && context.session?.kernel?.info !== undefined
+            && context.session.kernel.status === 'idle';
+        }"""
+        self.page.wait_for_function(idle, timeout=60 * SECONDS)
 
     def execute(self, command: str, **args: Any) -> Any:
         """Execute a command of JupyterLab and return what it gives, once it is done."""
@@ -83,8 +89,8 @@ class Lab:
     def run_notebook(self, name: str, *, timeout: float = 60) -> None:
         """Open the notebook *name*, run all its cells, and wait until none is running or queued."""
         self.open(name)
-        # not awaited: sent while the kernel starts, the promise may never settle, and evaluate has no time-out
-        self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        # not awaited: sent while the kernel starts, it may never settle, and evaluate has no time-out
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         done = """() => {
           const cells = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')];
           const prompts = cells.map(c => c.querySelector('.jp-InputPrompt')?.textContent ?? '');
@@ -124,7 +130,15 @@ def environment(base: Path, home: Path) -> dict[str, str]:
 
 def command(port: int, token: str, notebooks: Path) -> list[str]:
     return [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"),
+        *(
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--allow-root",
+            "--ip=127.0.0.1",
+            f"--port={port}",
+        ),
         "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={notebooks}",
         f"--IdentityProvider.token={token}",
@@ -206,7 +220,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def new_lab(browser: Browser, server: Server) -> Iterator[Callable[[], Lab]]:
-    """Make pages of JupyterLab, each with cookies of its own: for tests that reopen what another page left."""
+    """Make pages of JupyterLab, each with its own cookies: for tests that reopen what another page left."""
     contexts = []
 
     def make() -> Lab:

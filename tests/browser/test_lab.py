@@ -46,10 +46,11 @@ def test_palette_puts_submit_on_the_active_cell(lab: Lab) -> None:
     (lab.notebooks / "submit.ipynb").write_text(notebook("x = 6 * 7\nprint(x)"))
     lab.open("submit.ipynb")
     lab.page.keyboard.press("Control+Shift+C")
-    lab.page.locator(".jp-ModalCommandPalette input, #command-palette input").first.fill("Submit this cell")
-    lab.page.get_by_text("Submit this cell as a run").first.wait_for()
+    lab.page.locator(".lm-CommandPalette-input").fill("Submit this cell")
+    ours = lab.page.locator(".lm-CommandPalette-item", has_text="Submit this cell as a run").first
+    ours.wait_for()
     lab.screenshot("palette")
-    lab.page.keyboard.press("Enter")
+    ours.click()
     cell = lab.page.locator(".jp-CodeCell .cm-content").first
     lab.page.wait_for_function("document.querySelector('.jp-CodeCell .cm-content').textContent.startsWith('%%submit')")
     assert cell.inner_text().splitlines() == ["%%submit", "x = 6 * 7", "print(x)"]
