@@ -133,8 +133,8 @@ def kernel_name(name: str, line: int | None, where: str = "") -> CellError:
 
 def is_builtin(name: str, value: object) -> bool:
     """Whether the notebook's value is Python's own, or IPython's stand-in for it (``open``, ``exit``)."""
-    home = str(getattr(type(value) if not isinstance(value, FunctionType) else value, "__module__", ""))
-    return getattr(builtins, name, None) is value or home.startswith(("IPython", "ipykernel"))
+    home = value.__globals__.get("__name__") if isinstance(value, FunctionType) else type(value).__module__
+    return getattr(builtins, name, None) is value or str(home).startswith(("IPython", "ipykernel"))
 
 
 def item_of(name: str, value: object, namespace: Mapping[str, object]) -> Item:

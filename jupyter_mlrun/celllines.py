@@ -18,6 +18,7 @@ from jupyter_mlrun.errors import CellError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+BUILTINS = frozenset(dir(builtins))
 LEFT_OUT = {"matplotlib", "load_ext", "reload_ext", "autoreload", "config"}
 PACKAGES = "name the packages by --env requirements.txt (or a conda .yml)"
 VARIABLE = "write os.environ['NAME'] = 'value', or give --env-var NAME=value"
@@ -42,7 +43,7 @@ class _Rewriter:
 
     def __init__(self, text: str, names: Collection[str]) -> None:
         self.lines = text.split("\n")
-        self.names = {*names, *dir(builtins)}
+        self.names = frozenset(names)
         self.notes: list[str] = []
         self.changed = self._unindent()
 
@@ -147,7 +148,8 @@ class _Rewriter:
                 continue
             tree = ast.parse(field.strip(), mode="eval")
             used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-            if not used <= self.names or "{" in (spec or ""):
+            # IPython would put `print` or 1 in place of awk's {print} or $1: there has to be a name of the cell
+            if not used & self.names or not used - self.names <= BUILTINS or "{" in (spec or ""):
                 raise ValueError(field)
             template += f"{{{'!' + conversion if conversion else ''}{':' + spec if spec else ''}}}"
             fields.append(f"({field.strip()})")

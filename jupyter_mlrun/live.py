@@ -8,14 +8,16 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from IPython.display import display
+from IPython import display as _ipython
 
 from jupyter_mlrun.agent import client
 from jupyter_mlrun.errors import JupyterMLRunError
-from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.ui import view
+
+if TYPE_CHECKING:
+    from jupyter_mlrun.sdk.run import Run
 
 FASTEST, SLOWEST = 0.5, 5.0
 
@@ -60,7 +62,7 @@ class Refresher:
         if now == before:
             return False
         over = run.state.is_over
-        display(view.bundle(run.directory, waiting=_why(run)), raw=True, display_id=display_id, update=True)
+        _display(view.bundle(run.directory, waiting=_why(run)), display_id, update=True)
         if over:
             self._drop(display_id)
         else:
@@ -86,6 +88,11 @@ def fingerprint(run: Run) -> tuple[Any, ...]:
     return tuple(parts)
 
 
+def _display(bundle: dict[str, Any], display_id: str, *, update: bool = False) -> None:
+    show_it: Any = _ipython.display  # IPython's function has no types
+    show_it(bundle, raw=True, display_id=display_id, update=update)
+
+
 def _why(run: Run) -> str | None:
     """Why the run waits, as the agent says now."""
     found = client.queue_of(run.home)["waiting"].get(run.id)
@@ -104,6 +111,6 @@ def show(run: Run, *, refresh: bool = True) -> None:
         # the run exists and goes on; only its picture failed
         print(f"run {run.id} cannot be drawn: {problem}")
         return
-    display(bundle, raw=True, display_id=display_id)
+    _display(bundle, display_id)
     if refresh:
         _refresher.add(run, display_id)

@@ -9,9 +9,8 @@ import argparse
 import os
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from traitlets.config import Config
@@ -20,8 +19,12 @@ from jupyter_mlrun import live, package, settings
 from jupyter_mlrun.errors import BadInput, JupyterMLRunError
 from jupyter_mlrun.options import OPTIONS, Option
 from jupyter_mlrun.records import experiment_name
-from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.submit import Request, dry_run, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_mlrun.sdk.run import Run
 
 NAMES = ("submit", "mlrun")
 
@@ -32,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise BadInput(f"{self.prog}: {message}", hint=f"{self.prog} --help shows the options")
 
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:  # noqa: ARG002 -- argparse's own signature
         raise _Help(message or "")
 
 
@@ -82,12 +85,23 @@ def split_line(line: str, names: dict[str, object]) -> tuple[list[str], list[str
 class MLRunMagics(Magics):
     """``%%submit``, ``%submit`` and ``%mlrun``."""
 
+    @property
+    def _shell(self) -> Any:
+        assert self.shell is not None, "magics are made by a shell"
+        return self.shell
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The notebook's names."""
+        found: dict[str, Any] = self._shell.user_ns
+        return found
+
     @no_var_expand
     @line_cell_magic
     def submit(self, line: str, cell: str | None = None) -> Run | None:
         """Submit this cell (``%%submit [options]``) or a script (``%submit FILE.py [options] [-- ARG …]``)."""
         made = parser("%submit" if cell is None else "%%submit", file=cell is None)
-        options, arguments = split_line(line, self.shell.user_ns)
+        options, arguments = split_line(line, self.namespace)
         try:
             asked = made.parse_args(options)
         except _Help:
@@ -98,9 +112,9 @@ class MLRunMagics(Magics):
             print(dry_run(request, config))
             return None
         run = submit(request, config)
-        self.shell.user_ns["_run"] = run
+        self.namespace["_run"] = run
         if asked.output:
-            self.shell.user_ns[asked.output] = run
+            self.namespace[asked.output] = run
         self._show(run, asked, config)
         return None
 
@@ -109,16 +123,18 @@ class MLRunMagics(Magics):
         for name in ("output", "block", "quiet", "dry_run"):
             values.pop(name)
         use = [name.strip() for part in values.pop("use") for name in part.split(",") if name.strip()]
-        given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
+        given: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None
+        }
         if asked.output and not asked.output.isidentifier():
             raise BadInput(f"-o {asked.output!r} is no name for a variable")
-        notebook = notebook_path(self.shell.user_ns)
+        notebook = notebook_path(self.namespace)
         given.setdefault("experiment", experiment_of(notebook))
         return Request(
             cell=cell,
             script=None if cell is not None else asked.script,
             use=tuple(use),
-            namespace=_public(self.shell.user_ns, self.shell.user_ns_hidden),
+            namespace=_public(self.namespace, self._shell.user_ns_hidden),
             arguments=tuple(arguments),
             cwd=os.getcwd(),
             notebook=notebook,
@@ -127,7 +143,7 @@ class MLRunMagics(Magics):
         )
 
     def _settings(self) -> settings.JupyterMLRun:
-        found = [c for c in self.shell.configurables if isinstance(c, settings.JupyterMLRun)]
+        found = [c for c in self._shell.configurables if isinstance(c, settings.JupyterMLRun)]
         return settings.load(Config({"JupyterMLRun": _set_values(found[0])}) if found else Config())
 
     def _show(self, run: Run, asked: argparse.Namespace, config: settings.JupyterMLRun) -> None:
@@ -153,7 +169,7 @@ class MLRunMagics(Magics):
         """The command line's ``jupyter mlrun VERB …``, here."""
         from jupyter_mlrun import cli
 
-        options, arguments = split_line(line, self.shell.user_ns)
+        options, arguments = split_line(line, self.namespace)
         cli.run_here([*options, *(["--", *arguments] if arguments else [])])
 
 

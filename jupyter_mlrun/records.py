@@ -6,13 +6,15 @@ Reads and writes nothing; ``docs/format.md`` describes the same as JSON.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import BadInput, IllegalMove, NewerStore
 from jupyter_mlrun.rundir import FORMAT
 from jupyter_mlrun.states import TERMINAL, EndReason, Status, may_move
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 RUN_ID = re.compile(r"(?P<experiment>[\w-]{1,255})_(?P<created>\d{1,12})_(?P<tail>[0-9a-f]{8})\Z")
 SLUG_BYTES = 100
@@ -133,7 +135,7 @@ class RunState:
             return 0
         if self.signal:
             return 128 + self.signal
-        return self.exit_code if self.exit_code else 1
+        return self.exit_code or 1
 
 
 def fold(events: Iterable[Mapping[str, Any]]) -> RunState:

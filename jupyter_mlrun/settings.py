@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Float, Int, TraitError, Unicode
-from traitlets.config import Config, Configurable, JSONFileConfigLoader, PyFileConfigLoader
+from traitlets.config import Config, Configurable
+from traitlets.config.loader import JSONFileConfigLoader, PyFileConfigLoader
 
 from jupyter_mlrun.errors import BadInput
 from jupyter_mlrun.words import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,12 +39,12 @@ class JupyterMLRun(Configurable):
 
     workspace = Unicode("default", help="Workspace that runs go to when nothing names one.").tag(config=True)
     target = Unicode("local", help="Compute that runs go to when nothing names one.").tag(config=True)
-    max_concurrent = Int(
-        0, min=0, help="Local runs at once; 0: the number of GPUs, else max(2, cores // 4)."
-    ).tag(config=True)
-    max_log_bytes = Int(
-        2_000_000_000, min=65_536, help="Bytes of one rank's log before its middle is dropped."
-    ).tag(config=True)
+    max_concurrent = Int(0, min=0, help="Local runs at once; 0: the number of GPUs, else max(2, cores // 4).").tag(
+        config=True
+    )
+    max_log_bytes = Int(2_000_000_000, min=65_536, help="Bytes of one rank's log before its middle is dropped.").tag(
+        config=True
+    )
     max_snapshot = Unicode("300MB", help="Largest source folder that is packaged without asking.").tag(config=True)
     stop_grace = Float(10.0, min=0.0, help="Seconds between SIGTERM and SIGKILL when a run is stopped.").tag(
         config=True

@@ -77,7 +77,14 @@ def test_a_newer_spec_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("digits", "digits"), ("my run", "my-run"), ("Größe_1", "Größe_1"), ("../x", "---x"), ("a/b:c", "a-b-c"), ("数字", "数字")],
+    [
+        ("digits", "digits"),
+        ("my run", "my-run"),
+        ("Größe_1", "Größe_1"),
+        ("../x", "---x"),
+        ("a/b:c", "a-b-c"),
+        ("数字", "数字"),
+    ],
 )
 def test_experiment_names(text: str, name: str) -> None:
     assert experiment_name(text) == name

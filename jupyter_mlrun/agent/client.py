@@ -59,7 +59,8 @@ def runtime_folder(home: Path) -> str:
         path = os.path.join(base, f"jmlrun-{mark}")
     else:
         temp = tempfile.gettempdir()
-        path = os.path.join(temp if len(temp) < 60 else "/tmp", f"jmlrun-{os.getuid()}-{mark}")  # noqa: S108 -- checked below
+        short = temp if len(temp) < 60 else "/tmp"  # noqa: S108 -- owner and mode are checked below
+        path = os.path.join(short, f"jmlrun-{os.getuid()}-{mark}")
     make_folder(path)
     info = os.lstat(path)
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
@@ -102,7 +103,7 @@ def _start(home: Path) -> dict[str, Any]:
     env["PYTHONPATH"] = os.pathsep.join(_import_path())
     command = [sys.executable, "-m", "jupyter_mlrun.agent", str(home)]
     try:
-        done = subprocess.run(  # noqa: S603 -- our own module
+        done = subprocess.run(
             command,
             env=env,
             cwd="/",

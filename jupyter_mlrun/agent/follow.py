@@ -10,14 +10,12 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.agent.queue import Ask, Lease, grant_of, lease_of, plan
 from jupyter_mlrun.backends.base import Seen, Sighting
 from jupyter_mlrun.backends.local import LocalBackend, install_worker, look
 from jupyter_mlrun.errors import JupyterMLRunError
-from jupyter_mlrun.records import RunState, Spec
 from jupyter_mlrun.rundir import RunDir, dump_json, read_json_if_there, write_atomic, write_once
 from jupyter_mlrun.states import WAITING, EndReason, Status
 from jupyter_mlrun.store import runs
@@ -25,6 +23,11 @@ from jupyter_mlrun.store.home import WorkspaceDir, workspaces
 from jupyter_mlrun.store.index import IndexWriter
 from jupyter_mlrun.store.series import summary_of
 from jupyter_mlrun.worker import process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jupyter_mlrun.records import RunState, Spec
 
 MOST_GENERATIONS = 20
 

@@ -157,10 +157,10 @@ class Agent:
     def _sleep(self) -> None:
         assert self.follower is not None
         pause = BUSY_PAUSE if self.follower.active else QUIET_PAUSE
-        ready, _, _ = select.select([self.bell, self._wake_reader], [], [], pause)
+        ready, _, _ = select.select([self.bell.fileno(), self._wake_reader], [], [], pause)
         if self._wake_reader in ready:
             os.read(self._wake_reader, 4096)
-        while self.bell in ready:
+        while self.bell.fileno() in ready:
             try:
                 self.bell.recv(4096)
             except BlockingIOError:

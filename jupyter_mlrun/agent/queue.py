@@ -5,12 +5,14 @@ First come, first served in two lanes, because a run that needs no GPU need not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.backends.local import Machine
-from jupyter_mlrun.records import Resources
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jupyter_mlrun.backends.local import Machine
+    from jupyter_mlrun.records import Resources
 
 
 @dataclass(frozen=True)

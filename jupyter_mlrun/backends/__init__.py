@@ -1,0 +1,1 @@
+"""Kinds of compute: each launches workers and sees what became of them."""

@@ -6,12 +6,14 @@ Backends *see*; the agent *decides*; the store *writes*.  Reads and writes nothi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from jupyter_mlrun.rundir import RunDir
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jupyter_mlrun.rundir import RunDir
 
 
 class Seen(str, Enum):

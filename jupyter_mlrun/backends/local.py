@@ -11,15 +11,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_mlrun.backends.base import Backend, Seen, Sighting
 from jupyter_mlrun.errors import BadInput
-from jupyter_mlrun.records import Resources
 from jupyter_mlrun.rundir import (
     FILE_MODE,
     RunDir,
@@ -30,6 +28,11 @@ from jupyter_mlrun.rundir import (
     write_atomic,
 )
 from jupyter_mlrun.worker import process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jupyter_mlrun.records import Resources
 
 _START = "import sys; sys.path.insert(0, {!r}); from jupyter_mlrun.worker.main import main; sys.exit(main())"
 # what a worker may import, beside the worker package itself
@@ -112,9 +115,10 @@ def look() -> Machine:
 
 def _gpus() -> tuple[Gpu, ...]:
     try:
-        import pynvml
+        import pynvml as module
     except ImportError:
         return ()
+    pynvml: Any = module  # it has no types
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:  # no driver: no GPU

@@ -1,0 +1,1 @@
+"""The Python API: workspaces, experiments, runs, and how a run is submitted."""

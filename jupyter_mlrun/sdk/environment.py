@@ -9,14 +9,16 @@ import fnmatch
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from jupyter_mlrun.errors import BadInput, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 # the variables of a kernel, a display and a login session: they mean nothing in a run, or give it away
 LEFT_OUT = (
@@ -26,7 +28,16 @@ LEFT_OUT = (
     "XDG_SESSION_*", "XDG_SEAT*", "XDG_VTNR", "SSH_*", "TMUX*", "STY", "TERM_SESSION_ID", "VSCODE_*",
     "PYDEVD_*", "COLUMNS", "LINES", "OLDPWD", "_", "SHLVL",
 )  # fmt: skip
-RESERVED = ("JUPYTER_MLRUN_*", "AZUREML_*", "RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+RESERVED = (
+    "JUPYTER_MLRUN_*",
+    "AZUREML_*",
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "NODE_RANK",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:

@@ -5,18 +5,19 @@ Reads the listing of a workspace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import BadInput
 from jupyter_mlrun.records import experiment_name
 from jupyter_mlrun.sdk.run import Run, listed
-from jupyter_mlrun.sdk.workspace import Workspace
 from jupyter_mlrun.store.index import listing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
     from jupyter_mlrun.sdk.submit import Request
+    from jupyter_mlrun.sdk.workspace import Workspace
 
 LONGEST_SECONDS = 2592000
 

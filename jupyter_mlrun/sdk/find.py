@@ -5,7 +5,7 @@ Reads the listing of each workspace.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jupyter_mlrun.errors import BadInput, NotFound
 from jupyter_mlrun.rundir import RunDir
@@ -13,6 +13,9 @@ from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store.home import WorkspaceDir, workspaces
 from jupyter_mlrun.store.index import Row, listing
 from jupyter_mlrun.words import did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SHOWN = 10
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import codecs
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from jupyter_mlrun.agent import client
-from jupyter_mlrun.records import RunState
 from jupyter_mlrun.sdk.run import POLL_SECONDS, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from jupyter_mlrun.records import RunState
 
 # an agent that was killed is replaced while we wait
 AGENT_SECONDS = 2.0

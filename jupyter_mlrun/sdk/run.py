@@ -35,7 +35,9 @@ class Run(RunContext):
 
         path = runs.place(experiment.workspace.folder, run_id)
         if not path.is_dir():
-            raise NotFound(f"no run {run_id!r} in workspace {experiment.workspace.name!r}", hint="jupyter mlrun ps --all")
+            raise NotFound(
+                f"no run {run_id!r} in workspace {experiment.workspace.name!r}", hint="jupyter mlrun ps --all"
+            )
         super().__init__(str(path))
 
     @classmethod
@@ -165,7 +167,7 @@ class Run(RunContext):
 
     def get_file_names(self) -> list[str]:
         """The run's files, as paths relative to its directory."""
-        found = []
+        found: list[str] = []
         for top in ("azureml-logs", "logs", "outputs", "user_logs"):
             for folder, _, files in os.walk(self.path / top):
                 names = (os.path.relpath(os.path.join(folder, file), self.path) for file in files)
@@ -294,6 +296,3 @@ def _utc(seconds: float | None) -> str | None:
     from datetime import datetime, timezone
 
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-

@@ -11,10 +11,9 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun import package
 from jupyter_mlrun._version import __version__
@@ -30,6 +29,9 @@ from jupyter_mlrun.store import runs, snapshot
 from jupyter_mlrun.store.packs import ObjectStore
 from jupyter_mlrun.words import did_you_mean
 from jupyter_mlrun.worker import process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COMPUTES = ("local",)
 
@@ -185,9 +187,7 @@ def _package(request: Request, plan: snapshot.Plan | None, files: Mapping[str, b
         script = Path(script).name
     elif Path(script).is_absolute() or script not in present:
         script = _inside(script, Path(request.cwd or "."), Path(request.source or "."), present)
-    return package.package_script(
-        script, present=present, parameters=request.parameters, arguments=request.arguments
-    )
+    return package.package_script(script, present=present, parameters=request.parameters, arguments=request.arguments)
 
 
 def _inside(script: str, cwd: Path, source: Path, present: list[str]) -> str:

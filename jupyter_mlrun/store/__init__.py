@@ -1,0 +1,1 @@
+"""What is on the disk: homes, runs, the index, objects, metrics, logs."""

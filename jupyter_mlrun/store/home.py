@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import re
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jupyter_mlrun.errors import BadInput, StoreError
 from jupyter_mlrun.records import check_format
 from jupyter_mlrun.rundir import FORMAT, dump_json, make_folder, read_json, write_once
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WORKSPACE_NAME = re.compile(r"[a-zA-Z0-9][\w-]{1,254}\Z")
 

@@ -10,16 +10,19 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.records import RunState, Spec
 from jupyter_mlrun.rundir import FILE_MODE, RunDir
 from jupyter_mlrun.store import runs
-from jupyter_mlrun.store.home import WorkspaceDir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from jupyter_mlrun.records import RunState, Spec
+    from jupyter_mlrun.store.home import WorkspaceDir
 
 _VERSION = 1
 # a folder that changed just now may change again within the clock's grain: it is looked at, not trusted

@@ -9,10 +9,9 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import IllegalMove, NewerStore, StoreError
 from jupyter_mlrun.records import RUN_ID, RunState, Spec, after, end_event, fold, slug, status_event
@@ -26,8 +25,12 @@ from jupyter_mlrun.rundir import (
     sync_folder,
     write_new,
 )
-from jupyter_mlrun.states import Status
-from jupyter_mlrun.store.home import WorkspaceDir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jupyter_mlrun.states import Status
+    from jupyter_mlrun.store.home import WorkspaceDir
 
 
 def new_run_id(experiment: str) -> str:

@@ -62,7 +62,7 @@ def main():  # type: ignore[no-untyped-def]
     module = types.ModuleType("__main__")
     module.__dict__.update(__file__=script, __builtins__=builtins, __cached__=None)
     # this module must outlive its place in sys.modules: its functions look up their globals in it
-    _make_importable.own_module = sys.modules["__main__"]
+    sys.modules["_jupyter_mlrun_bootstrap"] = sys.modules["__main__"]
     sys.modules["__main__"] = module
     code, error = 0, None
     try:

@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 from ..rundir import RunDir, dump_json, write_once
 from ..states import EndReason, Status
@@ -69,20 +69,21 @@ def _memory_words(facts: Dict[str, Any]) -> str:
     return f"; memory last seen {size_text(facts['memory'])} of {size_text(facts['memory_limit'])}"
 
 
-def _worst(ends: List[Dict[str, Any]]) -> Dict[str, Any]:
+def worst(ends: List[Dict[str, Any]]) -> Dict[str, Any]:
     """The rank that explains the end: the first that failed by itself, else the first."""
     failed = [end for end in ends if end.get("exit_code") != 0]
     failed.sort(key=lambda end: end.get("ended", 0.0))
     return failed[0] if failed else ends[0]
 
 
+# each way to end is one return, in the order of what explains an end best
 def verdict(ends: List[Dict[str, Any]], facts: Dict[str, Any]) -> Dict[str, Any]:
     """Status, reason, exit code and signal of a run, from how its ranks ended.
 
     ``facts``: ``stopped_by``, ``time_limit`` (seconds, when it struck), ``oom_killed``, ``memory``,
     ``memory_limit``.
     """
-    end = _worst(ends)
+    end = worst(ends)
     found = {"exit_code": end.get("exit_code"), "signal": end.get("signal"), "guess": False}
     if all(e.get("exit_code") == 0 for e in ends) and not facts.get("signalled"):
         return dict(found, status=Status.COMPLETED, reason=EndReason.FINISHED, text="finished")

@@ -89,9 +89,7 @@ def open_log(run: RunDir, rank: int, ranks: int) -> int:
     return fd
 
 
-def start_rank(
-    run: RunDir, spec: Dict[str, Any], rank: int, env: Dict[str, str], output: Optional[int] = None
-) -> int:
+def start_rank(run: RunDir, spec: Dict[str, Any], rank: int, env: Dict[str, str], output: Optional[int] = None) -> int:
     """Fork and execute one rank in a session of its own; returns its pid.
 
     The child says who it is in ``rank-<n>.json`` before it becomes user code.  That file is made

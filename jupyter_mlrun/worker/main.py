@@ -102,9 +102,8 @@ class Worker:
     def _wait_for_claims(self) -> None:
         """The variables' file may go only when every rank has become itself (or is gone)."""
         while True:
-            process.reap()
-            missing = [r for r in self.own if not self.run.rank(r).exists() and self.pids[r]["pid"] not in process.reap()]
-            if not missing:
+            gone = process.reap()
+            if all(self.run.rank(r).exists() or self.pids[r]["pid"] in gone for r in self.own):
                 return
             select.select([self._wake_reader], [], [], 0.002)
 
@@ -268,9 +267,9 @@ class Worker:
         ends = [self.ends[rank] for rank in sorted(self.ends)]
         found = finish.verdict(ends, self.facts)
         finish.keep_replaced_folders(self.run)
-        worst = finish._worst(ends)
+        explains = finish.worst(ends)
         started = [who["started"] for who in map(self._claim_of, range(self.count)) if who]
-        more = {"ranks": ends, "left_over": left, "log_rank": worst["rank"], "memory": self.facts.get("memory")}
+        more = {"ranks": ends, "left_over": left, "log_rank": explains["rank"], "memory": self.facts.get("memory")}
         if started:
             more["started"] = min(started)
         finish.write_exit(self.run, self.spec, found, more)

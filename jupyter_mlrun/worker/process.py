@@ -29,12 +29,11 @@ def boot_id() -> str:
 def host_id() -> str:
     """12 hex digits for this machine *and* pid namespace: pids mean nothing elsewhere."""
     parts = [os.uname().nodename]
-    for path in ("/etc/machine-id",):
-        try:
-            with open(path, encoding="ascii", errors="replace") as file:
-                parts.append(file.read().strip())
-        except OSError:
-            parts.append("")
+    try:
+        with open("/etc/machine-id", encoding="ascii", errors="replace") as file:
+            parts.append(file.read().strip())
+    except OSError:
+        parts.append("")
     try:
         parts.append(os.readlink("/proc/self/ns/pid"))
     except OSError:
@@ -117,9 +116,7 @@ def members(run_id: str, roots: Iterable[int]) -> Set[int]:
     me = os.getpid()
     found: Set[int] = set()
     queue = [pid for pid in roots if pid in parents]
-    for pid in parents:
-        if pid != me and _environment(pid).get(key) == mark:
-            queue.append(pid)
+    queue.extend(pid for pid in parents if pid != me and _environment(pid).get(key) == mark)
     while queue:
         pid = queue.pop()
         if pid in found or pid == me:
@@ -192,7 +189,7 @@ def become_subreaper() -> bool:
         return False
     import ctypes
 
-    return ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0
+    return bool(ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0)
 
 
 def memory_of(pids: Iterable[int]) -> int:

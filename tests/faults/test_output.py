@@ -38,7 +38,9 @@ def test_a_flood_keeps_head_and_tail(home: Path, blocks: int) -> None:
     assert data.read(5) == b"HEAD\n"
     data.seek(-5, os.SEEK_END)
     assert data.read() == b"TAIL\n"
-    dropped = [d["dropped"] for d in map(json.loads, run.directory.log_index().read_text().splitlines()) if "dropped" in d]
+    dropped = [
+        d["dropped"] for d in map(json.loads, run.directory.log_index().read_text().splitlines()) if "dropped" in d
+    ]
     assert dropped[-1][0] == LIMIT // 2
     assert dropped[-1][1] >= log.stat().st_size - LIMIT // 2 - LIMIT // 16 - 8192
 
