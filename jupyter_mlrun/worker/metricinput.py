@@ -5,12 +5,14 @@ Reads and writes nothing.  Standard library only, and little of it: it is import
 
 from __future__ import annotations
 
+import math
+
 from .segformat import BOOL, FLOAT, INT, JSON, LEAST_STEP, MOST_STEP, NO_STEP, NONE, STR
 
 try:  # the json package would bring re; its C half is enough to write
-    from _json import encode_basestring_ascii as quote
+    from _json import encode_basestring_ascii
 except ImportError:  # another implementation of Python
-    from json.encoder import py_encode_basestring_ascii as quote
+    from json.encoder import py_encode_basestring_ascii as encode_basestring_ascii
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     Complaint = Optional[Tuple[str, str]]
     Encoded = Tuple[int, Union[float, int, str]]
 
+quote = encode_basestring_ascii  # text as JSON
 LONGEST_NAME = 250
 LONGEST_TEXT = 1 << 16
 LONGEST_JSON = 1 << 20
@@ -41,7 +44,7 @@ def clean_name(name: Any) -> Tuple[str, Complaint]:
         name = str(name)
     if not name:
         raise Refused("name-empty", "a metric needs a name; the value was not kept")
-    text = "".join(c if c.isprintable() or not _is_control(c) else REPLACEMENT for c in name[:LONGEST_NAME])
+    text = "".join(REPLACEMENT if _is_control(c) else c for c in name[:LONGEST_NAME])
     if text != name[:LONGEST_NAME]:
         complaint = ("name-characters", f"control characters in the metric name {text[:60]!r} were replaced")
     data = text.encode()
@@ -73,7 +76,7 @@ def clean_step(step: Any) -> Tuple[int, Complaint]:
         step = step.item()
     if isinstance(step, float):
         complaint = ("step-type", f"a step is a whole number, not {step!r}; its whole part is used")
-        if step != step or step in {float("inf"), float("-inf")}:
+        if not math.isfinite(step):
             return NO_STEP, ("step-type", f"a step is a whole number, not {step!r}; the points are counted instead")
         step = int(step)
     if not hasattr(step, "__index__"):
@@ -89,20 +92,21 @@ def encode(value: Any) -> Tuple[Encoded, Complaint]:
     """The value's kind with what is stored: a float, a 64-bit int, or JSON text; and what was wrong with it."""
     if isinstance(value, float):
         return (FLOAT, float(value)), None
-    if isinstance(value, bool):
-        return (BOOL, int(value)), None
     if isinstance(value, int):
-        return _encode_int(int(value)), None
+        return (BOOL, int(value)) if isinstance(value, bool) else _encode_int(int(value)), None
     if value is None:
         return (NONE, 0), None
     if isinstance(value, str):
         return _encode_text(value)
-    if hasattr(value, "item"):
-        return _encode_item(value)
+    return _encode_item(value) if hasattr(value, "item") else (_encode_number(value), None)
+
+
+def _encode_number(value: Any) -> Encoded:
+    """Decimal, Fraction, and whatever else says that it is a number."""
     if hasattr(value, "__index__"):
-        return _encode_int(value.__index__()), None
+        return _encode_int(value.__index__())
     if hasattr(value, "__float__") and not hasattr(value, "__len__"):
-        return (FLOAT, float(value)), None
+        return FLOAT, float(value)
     raise _unsupported(value)
 
 
@@ -122,15 +126,9 @@ def _encode_text(value: str) -> Tuple[Encoded, Complaint]:
     if len(value) > LONGEST_TEXT:
         value = value[: LONGEST_TEXT - 1] + "…"
         complaint = ("value-length", f"a metric's text has at most {LONGEST_TEXT:,} characters; it was cut")
-    return (STR, quote(value.encode("utf-8", "replace").decode() if _has_surrogates(value) else value)), complaint
-
-
-def _has_surrogates(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    # lone surrogates would break whoever writes the text out again
+    whole = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return (STR, quote(whole)), complaint
 
 
 def _encode_item(value: Any) -> Tuple[Encoded, Complaint]:

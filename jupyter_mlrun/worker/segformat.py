@@ -73,10 +73,8 @@ class Header:
 
     def pack(self) -> bytes:
         """The header's bytes, whole pages of them."""
-        fields = (
-            (MAGIC, VERSION, self.size, self.record_size, self.unit, self.kind, self.rank, self.pid, len(self.meta))
-            + (self.salt, self.started_ns, self.monotonic_ns, self.dropped, self.misused)
-        )  # fmt: skip
+        numbers = (VERSION, self.size, self.record_size, self.unit, self.kind, self.rank, self.pid, len(self.meta))
+        fields = (MAGIC, *numbers, self.salt, self.started_ns, self.monotonic_ns, self.dropped, self.misused)
         check = zlib.crc32(self.meta, zlib.crc32(_HEADER.pack(*fields, 0)[:_CHECKED]))
         return (_HEADER.pack(*fields, check) + self.meta).ljust(self.size, b"\0")
 
