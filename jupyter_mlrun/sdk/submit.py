@@ -26,6 +26,7 @@ from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.workspace import Workspace
 from jupyter_mlrun.settings import JupyterMLRun, default_home, parse_size, parse_time
 from jupyter_mlrun.store import runs, snapshot
+from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.packs import ObjectStore
 from jupyter_mlrun.words import did_you_mean
 from jupyter_mlrun.worker import process
@@ -156,8 +157,9 @@ def _source(request: Request, settings: JupyterMLRun) -> tuple[snapshot.Plan | N
         root = base / Path(request.source).expanduser()
         if not root.is_dir():
             raise NotFound(f"the source folder {request.source!r} does not exist", hint=f"it was looked for at {root}")
+        store = ObjectStore(WorkspaceDir(default_home(), settings.workspace).objects)
         limit = parse_size(request.max_snapshot or settings.max_snapshot)
-        return snapshot.scan(root, include=request.include, max_bytes=limit), {}
+        return snapshot.scan(root, include=request.include, max_bytes=limit, store=store), {}
     if request.script is None:
         return None, {}
     path = base / Path(request.script).expanduser()
@@ -223,7 +225,7 @@ def _spec(ready: Prepared, settings: JupyterMLRun, workspace: str, objects: str,
         script=packaged.script or None,
         command=request.command,
         arguments=list(packaged.arguments),
-        snapshot={"id": manifest.id, "files": len(manifest.files), "bytes": manifest.bytes},
+        snapshot={"id": manifest.id, "files": manifest.count, "bytes": manifest.bytes},
         objects=objects,
         environment=ready.environment,
         display_name=request.name,
