@@ -111,9 +111,7 @@ class Carrier:
                 hint=BY_FILE,
             )
         trees = [cell, *(item.tree for item in self.items.values() if item.tree is not None)]
-        items = {
-            name: _with_submodules(item, self.namespace[name], trees) for name, item in self.items.items()
-        }
+        items = {name: _with_submodules(item, self.namespace[name], trees) for name, item in self.items.items()}
         return [items[name] for name in _order(items)]
 
 
@@ -154,9 +152,7 @@ def item_of(name: str, value: object, namespace: Mapping[str, object]) -> Item:
         raise CellError(f"it is larger than {MAX_BYTES:,} bytes", hint=BY_FILE)
     reason = not_plain(value)
     if reason is not None:
-        raise CellError(
-            f"{reason}, not plain data (None, bool, int, float, str, list, tuple, dict)", hint=BY_FILE
-        )
+        raise CellError(f"{reason}, not plain data (None, bool, int, float, str, list, tuple, dict)", hint=BY_FILE)
     text = source_of(value)
     return Item(Brought(name, "data", f"by value, {len(text.encode()):,} bytes"), f"{name} = {text}\n")
 
@@ -181,12 +177,8 @@ def _home(value: object) -> tuple[str, str] | None:
     if isinstance(module, str):
         parts = module.split(".")
         parents = [".".join(parts[: count + 1]) for count in range(len(parts))]
-    elif not isinstance(
-        value, (type, FunctionType, MethodType)
-    ):  # C functions may not say where they are from
-        parents = sorted(
-            (one for one in sys.modules if not _is_private(one)), key=lambda one: (one.count("."), one)
-        )
+    elif not isinstance(value, (type, FunctionType, MethodType)):  # C functions may not say where they are from
+        parents = sorted((one for one in sys.modules if not _is_private(one)), key=lambda one: (one.count("."), one))
     for parent in parents:
         found = sys.modules.get(parent)
         if parent != "__main__" and isinstance(found, ModuleType) and vars(found).get(name) is value:
@@ -251,9 +243,7 @@ def _with_submodules(item: Item, value: object, trees: list[ast.Module]) -> Item
 
 def _order(items: Mapping[str, Item]) -> list[str]:
     """Definitions after what they need; functions that need each other only when called, in any order."""
-    needs = {
-        name: {other for other in item.now | item.later if other in items} for name, item in items.items()
-    }
+    needs = {name: {other for other in item.now | item.later if other in items} for name, item in items.items()}
     while True:
         sorter = TopologicalSorter({name: sorted(others) for name, others in sorted(needs.items())})
         try:

@@ -63,7 +63,10 @@ class _Rewriter:
         manager: Any = ipython.TransformerManager  # IPython has no annotations here
         finders = manager().token_transformers
         while True:
-            tokens = ipython.make_tokens_by_line([line + "\n" for line in self.lines])
+            try:
+                tokens = ipython.make_tokens_by_line([line + "\n" for line in self.lines])
+            except SyntaxError:
+                return  # from Python 3.12 on the tokenizer judges indentation; the compiler says it better
             found = [one for one in (finder.find(tokens) for finder in finders) if one is not None]
             if not found:
                 return
@@ -87,9 +90,7 @@ class _Rewriter:
 
     def _escaped(self, command: str, at: int) -> str:
         if command.startswith("!!"):
-            raise CellError(
-                "'!!' shows its result in the notebook only", line=at + 1, hint="use '!' or x = !cmd"
-            )
+            raise CellError("'!!' shows its result in the notebook only", line=at + 1, hint="use '!' or x = !cmd")
         if command.startswith("!"):
             return self._shown(command[1:], at)
         if command.startswith("%"):
@@ -116,9 +117,7 @@ class _Rewriter:
     def _shown(self, command: str, at: int) -> str:
         """Like IPython: output appears as it comes, failure raises nothing, the exit code is kept."""
         if re.match(r"\s*(pip3?|conda|mamba|uv)\s+\w*\s*install", command):
-            self.notes.append(
-                f"cell line {at + 1}: installs packages while the run goes on; better {PACKAGES}"
-            )
+            self.notes.append(f"cell line {at + 1}: installs packages while the run goes on; better {PACKAGES}")
         flush = '__import__("sys").stdout.flush()'  # what was printed before comes before in the log
         call = f'__import__("subprocess").call({self._expression(command, at)}, shell=True)'
         return f"_exit_code = ({flush}, {call})[1]"

@@ -60,6 +60,8 @@ class Names:
     early: set[Use] = field(default_factory=set)  # loads that come before all stores, for certain
     conditional: dict[str, int] = field(default_factory=dict)  # perhaps unset where read → line that sets it
     unsure: str | None = None  # why no missing name is certain
+    imports: list[Import] = field(default_factory=list)  # in order of lines, relative ones left out
+    mentioned: set[str] = field(default_factory=set)  # all names in all scopes
 
     @property
     def bound(self) -> set[str]:
@@ -90,8 +92,10 @@ def is_module_name(name: str) -> bool:
 
 def analyse(tree: ast.Module, code: CodeType) -> Names:
     """What the module ``tree``, compiled to ``code``, does with global names."""
-    names = Names(unsure=_star_import(tree))
-    guarded = list(_try_bodies(tree, NAME_ERRORS))
+    nodes = list(ast.walk(tree))  # once: this is the slow part
+    names = Names(unsure=_star_import(nodes), imports=_imports(nodes))
+    names.mentioned = {node.id for node in nodes if isinstance(node, ast.Name)}
+    guarded = list(_try_bodies(nodes, NAME_ERRORS))
     starts = [_first_line(statement) for statement in tree.body]
     first_set: dict[str, int] = {}  # name → the first statement that sets it
     unset: list[Use] = []  # loads before whose instruction nothing sets the name
@@ -110,7 +114,7 @@ def analyse(tree: ast.Module, code: CodeType) -> Names:
                 unset.append(use)
             if name in UNSURE_CALLS and names.unsure is None:
                 names.unsure = f"{name}() in line {line} may set names"
-    branches = list(_branches(tree))
+    branches = list(_branches(nodes))
     for load in unset:
         # the code of `except` stands at the end: the order of instructions alone does not decide
         later = first_set.get(load.name, load.statement) >= load.statement
@@ -120,8 +124,8 @@ def analyse(tree: ast.Module, code: CodeType) -> Names:
     return names
 
 
-def _star_import(tree: ast.Module) -> str | None:
-    for node in ast.walk(tree):
+def _star_import(nodes: Iterable[ast.AST]) -> str | None:
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             return f"'from {node.module} import *' in line {node.lineno} may set names"
     return None
@@ -179,9 +183,9 @@ def _runs_at_once(code: CodeType) -> bool:
     return not code.co_flags & CO_OPTIMIZED or (code.co_name[0] == "<" and code.co_name != "<lambda>")
 
 
-def _try_bodies(tree: ast.AST, caught: frozenset[str]) -> Iterator[range]:
+def _try_bodies(nodes: Iterable[ast.AST], caught: frozenset[str]) -> Iterator[range]:
     """Lines in ``try`` bodies whose handlers catch one of these errors."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, TRIES) and any(_catches(handler, caught) for handler in node.handlers):
             yield _span(node.body)
 
@@ -192,9 +196,9 @@ def _catches(handler: ast.ExceptHandler, caught: frozenset[str]) -> bool:
     return any(isinstance(node, ast.Name) and node.id in caught for node in ast.walk(handler.type))
 
 
-def _branches(tree: ast.AST) -> Iterator[range]:
+def _branches(nodes: Iterable[ast.AST]) -> Iterator[range]:
     """Lines that perhaps never run, or run only after others did in an earlier turn of a loop."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, TRIES):
             yield _span([*node.body, *node.handlers, *node.orelse, *node.finalbody])
         elif isinstance(node, ast.If) and not _is_main_guard(node):
@@ -212,15 +216,13 @@ def _is_main_guard(node: ast.If) -> bool:
 
 def _conditional(tree: ast.Module, names: Names) -> dict[str, int]:
     """Names that only conditional statements set, and that are read outside of those."""
-    certain = _certain(tree.body) or set()
+    certain = (_certain(tree.body) or set()) | names.global_stores
     lines = names.lines_set()
     setters = {(store.name, store.statement) for store in names.stores}
     return {
         load.name: lines[load.name][0]
         for load in names.loads
-        if load.name in lines
-        and load.name not in certain | names.global_stores
-        and (load.name, load.statement) not in setters
+        if load.name in lines and load.name not in certain and (load.name, load.statement) not in setters
     }
 
 
@@ -232,9 +234,7 @@ def _deleted(tree: ast.Module, names: Names) -> dict[str, int]:
             continue
         for name in {target.id for target in statement.targets if isinstance(target, ast.Name)}:
             after = [load.statement for load in names.loads if load.name == name and load.statement > index]
-            again = [
-                store.statement for store in names.stores if store.name == name and store.statement > index
-            ]
+            again = [store.statement for store in names.stores if store.name == name and store.statement > index]
             if after and not (again and min(again) <= min(after)):
                 found[name] = statement.lineno
     return found
@@ -270,9 +270,7 @@ def _certain_of(statement: ast.stmt) -> set[str] | None:
         either = _either([tried, *(_certain(handler.body) for handler in statement.handlers)])
         return None if either is None else either | (_certain(statement.finalbody) or set())
     if isinstance(statement, ast.Match):
-        whole = any(
-            isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None for case in statement.cases
-        )
+        whole = any(isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None for case in statement.cases)
         found = [_certain(case.body) for case in statement.cases]
         return _either(found if whole else [*found, set()])
     if isinstance(statement, (ast.For, ast.AsyncFor, ast.While)):
@@ -308,11 +306,10 @@ def _targets(statement: ast.stmt) -> set[str]:
     return found | ({alias.id} if isinstance(alias, ast.Name) else set())
 
 
-def imports(tree: ast.Module) -> list[Import]:
-    """All modules that the code imports, in order of lines; relative imports left out."""
-    guarded = list(_try_bodies(tree, IMPORT_ERRORS))
+def _imports(nodes: Sequence[ast.AST]) -> list[Import]:
+    guarded = list(_try_bodies(nodes, IMPORT_ERRORS))
     found: list[Import] = []
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found += [Import(alias.name, node.lineno, _within(node.lineno, guarded)) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
@@ -322,11 +319,7 @@ def imports(tree: ast.Module) -> list[Import]:
 
 def attribute_chains(tree: ast.AST, name: str) -> set[str]:
     """``a.b.c`` for every attribute that is read from the name ``a``."""
-    chains = (
-        ast.unparse(node)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and _root(node) == name
-    )
+    chains = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _root(node) == name)
     return set(chains)
 
 

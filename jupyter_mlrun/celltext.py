@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import threading
 import tokenize
 import warnings
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from types import CodeType
 
+_WARNINGS = threading.Lock()  # the filters of `warnings` belong to the whole process
 CO_COROUTINE = 0x80  # as in `inspect`, which is slow to import
 
 
@@ -61,9 +63,7 @@ def _check_coding(text: str) -> None:
     except SyntaxError:
         coding = "unknown"
     if coding != "utf-8":
-        raise CellError(
-            "a coding comment names another encoding than UTF-8", line=1, hint="delete that comment"
-        )
+        raise CellError("a coding comment names another encoding than UTF-8", line=1, hint="delete that comment")
 
 
 def to_python(text: str, known: Collection[str] = ()) -> PlainCell:
@@ -90,12 +90,16 @@ def _rewrite(text: str, names: Collection[str]) -> tuple[str, tuple[str, ...]] |
     return replace_ipython_lines(text, names)
 
 
+def parse_quietly(text: str, flags: int) -> tuple[ast.Module, CodeType]:
+    """Syntax tree and code of a text, without the compiler's warnings: who runs it will see them."""
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text, "<cell>"), compile(text, "<cell>", "exec", flags, dont_inherit=True)
+
+
 def _compiled(text: str, original: str) -> PlainCell:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the run shows them itself
-            tree = ast.parse(text, "<cell>")
-            code = compile(text, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        tree, code = parse_quietly(text, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     except SyntaxError as error:
         raise _syntax_error(error, text, original) from None
     except (ValueError, MemoryError, RecursionError, OverflowError) as error:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ast
 import linecache
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mlrun.celltext import parse_quietly
 from jupyter_mlrun.errors import CellError
 
 if TYPE_CHECKING:
@@ -40,13 +40,9 @@ def function_source(name: str, value: object) -> Source:
         raise CellError(f"'{name}' is not a plain function", hint=IN_CELL)
     code = function.__code__
     if function.__name__ == "<lambda>":
-        raise CellError(
-            f"'{name}' is a lambda, whose source Python does not keep", hint=f"write def {name}(…): …"
-        )
+        raise CellError(f"'{name}' is a lambda, whose source Python does not keep", hint=f"write def {name}(…): …")
     if set(code.co_freevars) - {"__class__"} or "<locals>" in function.__qualname__:
-        raise CellError(
-            f"'{name}' is made inside another function and may hold on to values there", hint=IN_CELL
-        )
+        raise CellError(f"'{name}' is made inside another function and may hold on to values there", hint=IN_CELL)
     flags = code.co_flags & FUTURE_ANNOTATIONS
     for text in _texts(code.co_filename):
         found = _find(text, function.__name__, code.co_firstlineno)
@@ -54,9 +50,7 @@ def function_source(name: str, value: object) -> Source:
             continue
         source = _compile(text, found, flags)
         if value is not function and not found.decorator_list:
-            raise CellError(
-                f"'{name}' was wrapped after it was defined", hint="write the wrapper as @decorator"
-            )
+            raise CellError(f"'{name}' was wrapped after it was defined", hint="write the wrapper as @decorator")
         if not any(_same(code, one) for one in _codes(source.code)):
             raise _changed(name)
         return source
@@ -78,9 +72,7 @@ def class_source(name: str, value: type, namespace: Mapping[str, object]) -> Sou
         found = _find(text, value.__name__, None)
         if found is None:
             continue
-        source = _compile(
-            text, found, next((code.co_flags & FUTURE_ANNOTATIONS for code in methods.values()), 0)
-        )
+        source = _compile(text, found, next((code.co_flags & FUTURE_ANNOTATIONS for code in methods.values()), 0))
         if _is_source_of(source, found, value, methods):
             return source
         found_other = True
@@ -137,10 +129,7 @@ def _compile(text: str, node: Definition, flags: int) -> Source:
     if node.col_offset:  # taking the indentation away would change strings of several lines
         lines.insert(0, "if True:")
     text = "\n".join(lines) + "\n"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # shown when the notebook compiled it
-        code = compile(text, "<source>", "exec", flags, dont_inherit=True)
-    return Source(text, ast.parse(text), code, flags)
+    return Source(text, *parse_quietly(text, flags), flags)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -157,8 +146,7 @@ def _same(one: CodeType, other: CodeType) -> bool:
 
 def _essence(code: CodeType) -> tuple[object, ...]:
     consts = [
-        _essence(const) if isinstance(const, CodeType) else (type(const), repr(const))
-        for const in code.co_consts
+        _essence(const) if isinstance(const, CodeType) else (type(const), repr(const)) for const in code.co_consts
     ]
     return (
         code.co_name,
@@ -201,15 +189,11 @@ def _is_source_of(source: Source, node: Definition, value: type, methods: Mappin
         if isinstance(target, ast.Name)
     }
     annotated = {
-        one.target.id
-        for one in node.body
-        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+        one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
     }
     has = {*vars(value), *vars(value).get("__annotations__", annotated)}
     written = [code for code in methods.values() if not _is_generated(code)]
-    return defined | assigned | annotated <= has and all(
-        any(_same(code, one) for one in codes) for code in written
-    )
+    return defined | assigned | annotated <= has and all(any(_same(code, one) for one in codes) for code in written)
 
 
 def _is_generated(code: CodeType) -> bool:

@@ -74,9 +74,5 @@ def _pth_entries(folder: str) -> list[str]:
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             continue  # Python skips unreadable .pth files too
-        found += [
-            os.path.join(folder, line)
-            for line in lines
-            if line.strip() and not line.startswith(("import", "#"))
-        ]
+        found += [os.path.join(folder, line) for line in lines if line.strip() and not line.startswith(("import", "#"))]
     return found

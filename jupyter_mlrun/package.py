@@ -5,14 +5,14 @@ Pure functions: nothing is written, and none of the user's code is run.
 
 from __future__ import annotations
 
-import ast
 import posixpath
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
 from jupyter_mlrun.brought import Brought, Carrier, Item, is_builtin, item_of, kernel_name, public
-from jupyter_mlrun.cellnames import BUILTINS, KERNEL_NAMES, Names, analyse, attribute_chains, imports
-from jupyter_mlrun.celltext import PlainCell, clean, to_python
+from jupyter_mlrun.cellnames import BUILTINS, KERNEL_NAMES, Names, analyse, attribute_chains
+from jupyter_mlrun.celltext import clean, to_python
 from jupyter_mlrun.errors import BadInput, CellError
 from jupyter_mlrun.literals import source_of
 from jupyter_mlrun.localmodules import outside_snapshot
@@ -27,6 +27,7 @@ from jupyter_mlrun.parameters import (
 from jupyter_mlrun.words import close, did_you_mean
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
@@ -106,8 +107,11 @@ def package_cell(
     judge = _Judge(names, known, {*given, *carrier.items})
     judge.refuse_missing()
     before = [parameter for parameter in given.values() if parameter.name not in filled]
-    local = _local_modules(plain.tree, items, present, cwd, source)
-    script, files = _files(text, plain, before, items, present)
+    local = _local_modules(plain.tree, names, items, present, cwd, source)
+    taken = {path.partition("/")[0] for path in present}
+    # a script with the name of a module that the cell imports would hide that module
+    taken |= {f"{one.module.partition('.')[0]}.py" for one in names.imports}
+    script, files = _files(text, plain.needs_await, before, items, taken)
     return Package(
         kind="cell",
         script=script,
@@ -115,7 +119,7 @@ def package_cell(
         arguments=_checked(arguments),
         parameters=given,
         brought=tuple(item.brought for item in items),
-        warnings=(*plain.notes, *judge.doubts(), *_unread(before, plain, items), *carrier.warnings, *local),
+        warnings=(*plain.notes, *judge.doubts(), *_unread(before, names, items), *carrier.warnings, *local),
         needs_await=plain.needs_await,
     )
 
@@ -183,9 +187,7 @@ class _Judge:
             raise CellError(message, line=line, hint=self._cure(missing))
         guess = close(name, {*public(self.namespace), *self.names.bound, *BUILTINS})
         hint = f"did you mean '{guess}'?" if guess is not None else "define it in the cell"
-        raise CellError(
-            f"'{name}' is defined neither in the cell nor in the notebook{also}", line=line, hint=hint
-        )
+        raise CellError(f"'{name}' is defined neither in the cell nor in the notebook{also}", line=line, hint=hint)
 
     def _cure(self, missing: Collection[str]) -> str:
         """--use for all of the names, or why one of them cannot be brought."""
@@ -200,8 +202,7 @@ class _Judge:
     def doubts(self) -> list[str]:
         """What may go wrong, but not for certain."""
         found = [
-            f"cell line {at}: nobody brings '{name}', but {self.names.unsure}"
-            for name, at in self._missing().items()
+            f"cell line {at}: nobody brings '{name}', but {self.names.unsure}" for name, at in self._missing().items()
         ]
         for name, line in self.names.conditional.items():
             if name not in self.provided and name not in BUILTINS:
@@ -209,16 +210,13 @@ class _Judge:
         for name, line in self.names.needed().items():
             redefined = name in self.namespace and not is_builtin(name, self.namespace[name])
             if name in BUILTINS and name not in self.provided and redefined:
-                found.append(
-                    f"cell line {line}: '{name}' is Python's own in a run; --use {name} brings the notebook's"
-                )
+                found.append(f"cell line {line}: '{name}' is Python's own in a run; --use {name} brings the notebook's")
         return found
 
 
-def _unread(before: Sequence[Parameter], plain: PlainCell, items: Sequence[Item]) -> list[str]:
+def _unread(before: Sequence[Parameter], names: Names, items: Sequence[Item]) -> list[str]:
     """A parameter that nothing reads is more often than not a slip of the pen."""
-    read = {node.id for node in ast.walk(plain.tree) if isinstance(node, ast.Name)}
-    read.update(*(item.now | item.later for item in items))
+    read = names.mentioned.union(*(item.now | item.later for item in items))
     return [
         f"parameter '{one.name}' is read nowhere in the cell ({did_you_mean(one.name, read)})"
         for one in before
@@ -227,18 +225,22 @@ def _unread(before: Sequence[Parameter], plain: PlainCell, items: Sequence[Item]
 
 
 def _local_modules(
-    tree: ast.Module, items: Sequence[Item], present: Collection[str], cwd: Path | None, source: Path | None
+    tree: ast.Module,
+    names: Names,
+    items: Sequence[Item],
+    present: Collection[str],
+    cwd: Path | None,
+    source: Path | None,
 ) -> list[str]:
     """Raise for modules of the user that the run would lack; warn where that is not certain."""
     hint = "give their folder by -s (for this one: -s .)" if source is None else f"put it into '{source}'"
     doubts: list[str] = []
-    changes_path = "sys.path" in attribute_chains(tree, "sys")
-    for one in imports(tree):
+    for one in names.imports:
         place = outside_snapshot(one.module, present=present, cwd=cwd)
         if place is None:
             continue
         message = f"module '{one.module}' ({place}) is not in the snapshot"
-        if not one.guarded and not changes_path:
+        if not one.guarded and "sys.path" not in attribute_chains(tree, "sys"):
             raise CellError(message, line=one.line, hint=hint)
         doubts.append(f"cell line {one.line}: {message}")
     for item in items:
@@ -252,19 +254,16 @@ def _local_modules(
 
 
 def _files(
-    text: str, plain: PlainCell, before: Sequence[Parameter], items: Sequence[Item], present: Collection[str]
+    text: str, awaits: bool, before: Sequence[Parameter], items: Sequence[Item], taken: Collection[str]
 ) -> tuple[str, dict[str, bytes]]:
-    """The entry script, and all generated files by name."""
-    taken = {path.partition("/")[0].casefold() for path in present}
-    # a script named like a module that the cell imports would hide that module
-    taken |= {f"{one.module.partition('.')[0]}.py".casefold() for one in imports(plain.tree)}
+    """The entry script, and all generated files by name; none has a name that is ``taken``."""
     cell = _free("cell", taken)
     files = {cell: text.encode()}
-    if not before and not items and not plain.needs_await:
+    if not before and not items and not awaits:
         return cell, files
     main = _free("cell_main", taken)
     future = "from __future__ import annotations\n" if any(item.future for item in items) else ""
-    loader = (AWAITING_LOADER if plain.needs_await else LOADER).format(cell=cell)
+    loader = (AWAITING_LOADER if awaits else LOADER).format(cell=cell)
     values = "".join(f"{one.name} = {source_of(one.value)}\n" for one in before)
     needs = "".join(item.text for item in items)
     files[main] = (HEADER.format(cell=cell) + future + loader + values + needs + CALL).encode()
@@ -272,5 +271,6 @@ def _files(
 
 
 def _free(stem: str, taken: Collection[str]) -> str:
-    names = (f"{stem}{number}.py" for number in ("", *(f"_{count}" for count in range(1, 10_000))))
-    return next(name for name in names if name.casefold() not in taken)
+    folded = {name.casefold() for name in taken}  # some file systems see no difference
+    names = (f"{stem}_{number}.py" if number else f"{stem}.py" for number in count())
+    return next(name for name in names if name.casefold() not in folded)

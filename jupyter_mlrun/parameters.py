@@ -46,9 +46,7 @@ def parse_parameter(text: str) -> Parameter:
             hint="use letters, digits and '_'; a script takes others after '--': -- --learning-rate 0.1",
         )
     if name.startswith("__") and name.endswith("__"):
-        raise BadInput(
-            f"'{name}' cannot be a parameter: Python itself uses that name", hint="choose another name"
-        )
+        raise BadInput(f"'{name}' cannot be a parameter: Python itself uses that name", hint="choose another name")
     check_text(value, f"the value of parameter '{name}'")
     return Parameter(name, value, _value(name, value))
 
@@ -59,9 +57,7 @@ def parse_parameters(texts: Sequence[str]) -> dict[str, Parameter]:
     for text in texts:
         parameter = parse_parameter(text)
         if parameter.name in parameters:
-            raise BadInput(
-                f"parameter '{parameter.name}' is given twice", hint="keep one of the two -p options"
-            )
+            raise BadInput(f"parameter '{parameter.name}' is given twice", hint="keep one of the two -p options")
         parameters[parameter.name] = parameter
     return parameters
 
@@ -86,9 +82,7 @@ def check_text(text: str, what: str) -> None:
     """Neither a command line nor a file can hold NUL or lone surrogates: say so now, not at the launch."""
     for at, char in enumerate(text):
         if char == "\0" or "\ud800" <= char <= "\udfff":
-            raise BadInput(
-                f"{what} contains {char_name(char)} at position {at + 1}", hint="remove that character"
-            )
+            raise BadInput(f"{what} contains {char_name(char)} at position {at + 1}", hint="remove that character")
 
 
 def char_name(char: str) -> str:
