@@ -27,6 +27,7 @@ Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 
 CHUNK = 512 << 10  # read and verified at once: it stays in the processor's cache
+BATCH = 64 << 20  # given out at once: bounds what a long history takes on the way
 MOST_EMPTY = 4 << 20  # this much that nobody has written ends the search
 MOST_PENDING = 4096  # records that are looked at again; older ones are given up
 LARGEST_HEADER = 16 << 20
@@ -48,6 +49,12 @@ class Points:
     values: Ints
     ids: npt.NDArray[np.uint32] | None = None
     kinds: npt.NDArray[np.uint8] | None = None
+
+    def part(self, which: slice | Ints) -> Points:
+        """Some of the points."""
+        ids = None if self.ids is None else self.ids[which]
+        kinds = None if self.kinds is None else self.kinds[which]
+        return Points(self.steps[which], self.times[which], self.values[:, which], ids, kinds)
 
 
 class Segment:
@@ -112,48 +119,60 @@ class Segment:
         self.dropped, self.misused = (int.from_bytes(counters[at : at + 8], "little") for at in (0, 8))
         return True
 
-    def _records(self, fd: int, place: int, count: int) -> Words:
-        """Up to *count* whole records from *place* on."""
-        assert self.header is not None
-        size = self.header.record_size
-        data = bytearray(count * size)
-        got = os.preadv(fd, [data], self.header.size + place * size)
-        return np.frombuffer(data, "<u8", got // size * (size // 8)).reshape(-1, size // 8)
-
     def _fresh(self, fd: int) -> Iterator[Points]:
         """What lies behind the last record that was seen."""
         assert self.header is not None
         size = self.header.record_size
+        rest = (os.fstat(fd).st_size - self.header.size) // size - self._next
         at_once = max(1, CHUNK // size)
+        buffer = bytearray(min(rest, at_once) * size)
         place, empty = self._next, 0
-        while empty <= max(MOST_EMPTY, 2 * at_once * size):
-            records = self._records(fd, place, at_once)
-            if not len(records):
-                return
-            written = records[:, 0] != 0
-            count = len(written) - int(written[::-1].argmax()) if written.any() else 0
-            if count:
-                empty = 0
-                self._next = place + count
-                points, good = self._verify(records[:count])
-                if not good.all():
-                    self._hold_back(np.flatnonzero(~good) + place, written[:count][~good])
-                yield points
-            empty += (len(records) - count) * size
-            place += len(records)
+        while rest > 0 and empty <= MOST_EMPTY:
+            batch = _Batch(min(rest, max(at_once, BATCH // size)), size // 8)
+            while batch.room and empty <= MOST_EMPTY:
+                records = self._records(fd, place, memoryview(buffer)[: batch.room * size])
+                seen = self._take(records, place, batch)
+                empty = 0 if seen else empty + records.nbytes
+                place += len(records)
+                rest -= len(records)
+                if not len(records):
+                    rest = batch.room = 0
+            yield batch.points(self.header.kind)
+
+    def _take(self, records: Words, place: int, batch: _Batch) -> bool:
+        """Put the good ones of *records* into *batch*; whether any was written at all."""
+        batch.room -= len(records)
+        written = records[:, 0] != 0
+        if not written.any():
+            return False
+        count = len(written) - int(written[::-1].argmax())
+        self._next = place + count
+        good = self._verify(records[:count], batch)
+        if good is not None:
+            self._hold_back(np.flatnonzero(~good) + place, written[:count][~good])
+        return True
+
+    def _records(self, fd: int, place: int, buffer: memoryview) -> Words:
+        """Whole records from *place* on, as many as there are and *buffer* takes."""
+        assert self.header is not None
+        size = self.header.record_size
+        got = os.preadv(fd, [buffer], self.header.size + place * size)
+        return np.frombuffer(buffer, "<u8", got // size * (size // 8)).reshape(-1, size // 8)
 
     def _again(self, fd: int) -> Iterator[Points]:
         """Records that were not complete when they were passed over, and are now."""
+        assert self.header is not None
         places, self._pending = self._pending, []
         self._damaged.clear()
+        batch = _Batch(len(places), self.header.record_size // 8)
+        buffer = memoryview(bytearray(self.header.record_size))
         for place in places:
-            records = self._records(fd, place, 1)
+            records = self._records(fd, place, buffer)
             # where the file was cut, what is gone may be on its way
-            points, good = self._verify(records) if len(records) else (None, np.array([False]))
-            if points is not None and good[0]:
-                yield points
-            else:
+            if not len(records) or self._verify(records, batch) is not None:
                 self._hold_back(np.array([place]), records[:1, 0] != 0)
+        if places:
+            yield batch.points(self.header.kind)
 
     def _hold_back(self, places: Ints, written: Bools) -> None:
         """Look at *places* again the next time; those *written* are damaged for now."""
@@ -164,31 +183,55 @@ class Segment:
             self._damaged.discard(old)
         del self._pending[:-MOST_PENDING]
 
-    def _verify(self, records: Words) -> tuple[Points, Bools]:
-        """The good ones of *records*, and which they are."""
+    def _verify(self, records: Words, batch: _Batch) -> Bools | None:
+        """Add the good ones of *records* to *batch*; which they are, or None where all are."""
         assert self.header is not None
-        # one copy, a contiguous line per field
-        lines: Words = np.ascontiguousarray(records.T)
         if self.header.kind == form.ROW:
             good = _rows_good(records, self.header.salt)
-            signed = (lines if good.all() else lines[:, good]).view(np.int64)
-            return Points(signed[1], signed[2], signed[3:]), good
-        heads = _heads(lines, self.header.salt)
-        # a head is 24 bits of name and 8 bits of kind; 0 is no kind
-        good = (heads < 1 << 32) & ((heads & np.uint64(0xFF)) - np.uint64(1) < len(form.KINDS) - 1) & (lines[0] != 0)
-        if not good.all():
-            lines, heads = lines[:, good], heads[good]
-        signed = lines.view(np.int64)
-        ids, kinds = (heads >> np.uint64(8)).astype(np.uint32), heads.astype(np.uint8)
-        return Points(signed[1], signed[2], signed[3:], ids, kinds), good
+            heads = None
+        else:
+            heads = _heads(records, self.header.salt)
+            # a head is 24 bits of name and 8 bits of kind; 0 is no kind
+            good = (heads < 1 << 32) & ((heads & np.uint64(0xFF)) - np.uint64(1) < len(form.KINDS) - 1)
+            good &= records[:, 0] != 0
+        if good.all():
+            batch.add(records, heads)
+            return None
+        batch.add(records[good], None if heads is None else heads[good])
+        return good
 
 
-def _heads(lines: Words, salt: int) -> Words:
+class _Batch:
+    """Room for verified records, a contiguous line per field: large arrays cost few page faults."""
+
+    def __init__(self, room: int, width: int) -> None:
+        self.room, self._count = room, 0
+        self._lines = np.empty((width - 1, room), np.int64)
+        self._heads = np.empty(room, np.uint32)
+
+    def add(self, records: Words, heads: Words | None) -> None:
+        start, end = self._count, self._count + len(records)
+        self._lines[:, start:end] = records.view(np.int64).T[1:]
+        if heads is not None:
+            self._heads[start:end] = heads
+        self._count = end
+
+    def points(self, kind: int) -> Points:
+        lines, heads = self._lines[:, : self._count], self._heads[: self._count]
+        if self._count < self._lines.shape[1] // 2:
+            # a few points must not keep the room for many alive
+            lines = lines.copy()
+        if kind == form.ROW:
+            return Points(lines[0], lines[1], lines[2:])
+        return Points(lines[0], lines[1], lines[2:], heads >> np.uint32(8), heads.astype(np.uint8))
+
+
+def _heads(records: Words, salt: int) -> Words:
     """The heads of scalar records; numbers far over 32 bits where a record is damaged."""
-    code: Words = lines[1] * _STEP_FACTOR
-    code ^= lines[2] * _TIME_FACTOR
-    code ^= lines[3]
-    code ^= lines[0]
+    code: Words = records[:, 1] * _STEP_FACTOR
+    code ^= records[:, 2] * _TIME_FACTOR
+    code ^= records[:, 3]
+    code ^= records[:, 0]
     code ^= np.uint64(salt)
     code *= _HEAD_FACTOR
     return code
