@@ -96,22 +96,18 @@ def package_cell(
     """
     given = parse_parameters(parameters)
     wanted = _wanted(use, namespace)
-    known = namespace or {}
     plain = to_python(clean(cell), {*given, *wanted})
     names = analyse(plain.tree, plain.code)
     text, filled = fill_defaults(plain.text, plain.tree, given, names.lines_set())
-    carrier = Carrier(known, given, names.bound)
+    carrier = Carrier(namespace or {}, given, names.bound)
     for name in wanted:
         carrier.bring(name)
     items = carrier.ordered(plain.tree)
-    judge = _Judge(names, known, {*given, *carrier.items})
+    judge = _Judge(names, namespace or {}, {*given, *carrier.items})
     judge.refuse_missing()
     before = [parameter for parameter in given.values() if parameter.name not in filled]
     local = _local_modules(plain.tree, names, items, present, cwd, source)
-    taken = {path.partition("/")[0] for path in present}
-    # a script with the name of a module that the cell imports would hide that module
-    taken |= {f"{one.module.partition('.')[0]}.py" for one in names.imports}
-    script, files = _files(text, plain.needs_await, before, items, taken)
+    script, files = _files(text, plain.needs_await, before, items, _taken(present, names))
     return Package(
         kind="cell",
         script=script,
@@ -251,6 +247,12 @@ def _local_modules(
                 hint=hint,
             )
     return doubts
+
+
+def _taken(present: Collection[str], names: Names) -> set[str]:
+    """Names that a generated file must not have; one named like an imported module would hide that module."""
+    top = {path.partition("/")[0] for path in present}
+    return top | {f"{one.module.partition('.')[0]}.py" for one in names.imports}
 
 
 def _files(
