@@ -211,4 +211,6 @@ def unload(shell: Any) -> None:
     for kind in table.values():
         for name in NAMES:
             kind.pop(name, None)
-    shell.configurables[:] = [one for one in shell.configurables if not isinstance(one, settings.JupyterMLRun)]
+    # by name: a reloaded module has other classes of the same name
+    ours = {"JupyterMLRun", "MLRunMagics"}
+    shell.configurables[:] = [one for one in shell.configurables if type(one).__name__ not in ours]

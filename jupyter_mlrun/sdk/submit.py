@@ -7,6 +7,7 @@ writes objects, a manifest and the run directory, and wakes the agent.
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import socket
 import sys
@@ -229,7 +230,7 @@ def _spec(ready: Prepared, settings: JupyterMLRun, workspace: str, objects: str,
         objects=objects,
         environment=ready.environment,
         display_name=request.name,
-        parameters={name: {"text": p.text, "value": p.value} for name, p in packaged.parameters.items()},
+        parameters={name: {"text": p.text, "value": _json_value(p.value)} for name, p in packaged.parameters.items()},
         target=ready.target,
         resources=ready.resources,
         priority=request.priority,
@@ -245,6 +246,15 @@ def _spec(ready: Prepared, settings: JupyterMLRun, workspace: str, objects: str,
         left_out=ready.left_out[:200],
         umask=environment.current_umask(),
     )
+
+
+def _json_value(value: object) -> object:
+    """A parameter's value as JSON has it; what JSON has not (bytes, sets, infinity) as Python writes it."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return repr(value)
+    return value
 
 
 def _submitter(kind: str) -> dict[str, Any]:

@@ -242,6 +242,19 @@ def _indexed(workspace: WorkspaceDir, limit: int | None) -> tuple[list[Row], dic
         return [], {}
 
 
+def indexed_paths(workspace: WorkspaceDir) -> set[str] | None:
+    """The run directories that the index has; None where it cannot be read."""
+    if not workspace.index.is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{workspace.index.as_uri()}?mode=ro", uri=True, timeout=2.0)) as base:
+            if base.execute("pragma integrity_check").fetchone()[0] != "ok":
+                return None
+            return {path for (path,) in base.execute("select path from runs")}
+    except sqlite3.Error:
+        return None
+
+
 def _from_files(run: RunDir) -> Iterator[Row]:
     loaded = runs.load(run)
     if loaded is not None:

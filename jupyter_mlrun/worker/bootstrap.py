@@ -11,7 +11,7 @@ import os
 import sys
 
 
-def _note(run_dir, rank, code, error):  # type: ignore[no-untyped-def]  # no typing import in user's process
+def _note(run_dir, rank, code, error):
     """Write how this rank ended, whole or not at all; never a reason to fail."""
     import json
     import time
@@ -28,7 +28,7 @@ def _note(run_dir, rank, code, error):  # type: ignore[no-untyped-def]  # no typ
         sys.stderr.write("jupyter_mlrun: cannot note how the run ended: %s\n" % problem)
 
 
-def _exit_code(error):  # type: ignore[no-untyped-def]
+def _exit_code(error):
     """The exit code that the interpreter gives for this SystemExit."""
     if error.code is None:
         return 0
@@ -37,7 +37,7 @@ def _exit_code(error):  # type: ignore[no-untyped-def]
     return 1
 
 
-def _make_importable():  # type: ignore[no-untyped-def]
+def _make_importable():
     """Make ``import jupyter_mlrun`` work here and in children, behind everything that is installed."""
     import importlib.util
 
@@ -48,7 +48,7 @@ def _make_importable():  # type: ignore[no-untyped-def]
         os.environ["PYTHONPATH"] = old + os.pathsep + home if old else home
 
 
-def main():  # type: ignore[no-untyped-def]
+def main():
     """Run the script as ``__main__``, so that pickling, spawn and tracebacks are as always."""
     import builtins
     import types

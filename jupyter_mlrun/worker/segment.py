@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 RUN_DIR = "JUPYTER_MLRUN_RUN_DIR"
 STRICT = "JUPYTER_MLRUN_STRICT"
+MOUNTS = "/proc/self/mountinfo"
 RETRY_SECONDS = 0.02  # between attempts to grow on a full disk
 MANY_NAMES = 10_000
 MOST_SCHEMAS = 64  # row segments of one process; other combinations are written as scalars
@@ -47,7 +48,7 @@ def can_map(folder: str) -> bool:
     place, kind = "", ""
     path = os.path.realpath(folder) + "/"
     try:
-        with open("/proc/self/mountinfo", "rb") as file:
+        with open(MOUNTS, "rb") as file:
             for line in file:
                 left, _, right = line.partition(b" - ")
                 point = os.fsdecode(left.split()[4].decode("unicode_escape").encode("latin-1")).rstrip("/") + "/"
@@ -325,6 +326,8 @@ class MetricWriter:
         words[i] = signed((step * 5 ^ now * 3 ^ bits[i] ^ head_code(head, file.salt)) & WORD)
 
     def _put_row(self, metrics: Any, step: int) -> None:
+        if not hasattr(metrics, "items"):
+            raise Refused("row", f"several metrics are given as a dict, not as {type(metrics).__name__}")
         items: List[Tuple[Any, str, int, Any]] = []
         for name, value in metrics.items():
             try:
@@ -433,7 +436,14 @@ class MetricWriter:
         return number
 
     def _encode(self, value: Any) -> Tuple[int, Union[float, int, str]]:
-        encoded, complaint = encode(value)
+        try:
+            encoded, complaint = encode(value)
+        except Refused:
+            raise
+        except Exception as problem:
+            # a user's own __float__ may raise anything; the other values of its row are not harmed
+            text = f"a {type(value).__name__} was not kept: {type(problem).__name__}: {problem}"
+            raise Refused(f"value-{type(value).__name__}", text) from problem
         if complaint:
             self._complain(*complaint)
         return encoded

@@ -1,0 +1,192 @@
+"""A run as people see it: plain text, and static HTML with charts and the log's tail.
+
+Reads the run directory.  Everything that comes from a run is escaped text; there is no script and no outside
+resource, so the output is safe and whole wherever a notebook is shown.
+"""
+
+from __future__ import annotations
+
+import html
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mlrun.states import Status
+from jupyter_mlrun.store import runs, text
+from jupyter_mlrun.store.series import MetricReader
+from jupyter_mlrun.ui import chart
+from jupyter_mlrun.ui.words import duration, number
+
+if TYPE_CHECKING:
+    from jupyter_mlrun.records import RunState, Spec
+    from jupyter_mlrun.rundir import RunDir
+
+MOST_CHARTS = 12
+LOG_LINES = 60
+# icon and colour class of each kind of status
+LOOKS = {
+    Status.COMPLETED: ("✓", "good"),
+    Status.FAILED: ("✕", "bad"),
+    Status.CANCELED: ("⊘", "dim"),
+    Status.RUNNING: ("▶", "live"),
+    Status.STARTING: ("▷", "live"),
+    Status.FINALIZING: ("▷", "live"),
+    Status.QUEUED: ("◷", "wait"),
+    Status.NOT_STARTED: ("◷", "wait"),
+    Status.CANCEL_REQUESTED: ("⊘", "wait"),
+    Status.NOT_RESPONDING: ("?", "wait"),
+}
+
+
+@dataclass
+class Look:
+    """One look at a run."""
+
+    run: RunDir
+    spec: Spec
+    state: RunState
+    metrics: MetricReader
+    log: str
+    waiting: str | None
+
+    @property
+    def icon(self) -> str:
+        """The status' sign."""
+        return LOOKS.get(self.state.shown, ("•", "dim"))[0]
+
+    @property
+    def colour(self) -> str:
+        """The status' class of colour."""
+        return LOOKS.get(self.state.shown, ("•", "dim"))[1]
+
+    @property
+    def why(self) -> str | None:
+        """Why it is as it is: the end's reason, or what it waits for."""
+        if self.state.reason is not None and self.state.status is not Status.COMPLETED:
+            return self.state.reason.text
+        if self.state.is_over:
+            return None
+        return self.waiting or self.state.note
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds of user code so far; None before it began."""
+        if self.state.started is None:
+            return None
+        return (self.state.ended or time.time()) - self.state.started
+
+    def warnings(self) -> list[str]:
+        """What was lost or misused while logging."""
+        said = []
+        if self.metrics.dropped:
+            said.append(f"{self.metrics.dropped:,} points were dropped: the disk was full")
+        if self.metrics.misused:
+            said.append(f"{self.metrics.misused:,} calls of log() were misused; the log says how")
+        if self.metrics.skipped:
+            said.append(f"{self.metrics.skipped:,} damaged records were passed over")
+        return said
+
+
+def look(run: RunDir, *, waiting: str | None = None) -> Look:
+    """Read what the views need."""
+    spec = runs.read_spec(run)
+    metrics = MetricReader(run.metrics)
+    metrics.refresh()
+    log = text.tail(run, 0, spec.resources.procs, lines=LOG_LINES)
+    return Look(run, spec, runs.observe(run), metrics, log, waiting)
+
+
+def bundle(run: RunDir, *, waiting: str | None = None) -> dict[str, Any]:
+    """What a notebook displays: text and HTML."""
+    seen = look(run, waiting=waiting)
+    return {"text/plain": _text(seen), "text/html": _html(seen)}
+
+
+def as_text(run: RunDir, *, waiting: str | None = None) -> str:
+    """A run as plain text."""
+    return _text(look(run, waiting=waiting))
+
+
+def as_html(run: RunDir, *, waiting: str | None = None) -> str:
+    """A run as an HTML fragment with its own style."""
+    return _html(look(run, waiting=waiting))
+
+
+def _text(seen: Look) -> str:
+    spec, state = seen.spec, seen.state
+    name = f"  ({spec.display_name})" if spec.display_name else ""
+    lines = [f"{seen.icon} {state.shown}  {spec.run_id}{name}"]
+    if seen.why:
+        lines.append(f"  {seen.why}")
+    lines.append(f"  on {spec.target}, elapsed {duration(seen.elapsed)}")
+    if spec.parameters:
+        lines.append("  parameters: " + ", ".join(f"{k}={p['text']}" for k, p in spec.parameters.items()))
+    last = seen.metrics.last()
+    if last:
+        lines.append("  metrics: " + ", ".join(f"{k}={number(v)}" for k, v in list(last.items())[:MOST_CHARTS]))
+    lines += [f"  ! {warning}" for warning in seen.warnings()]
+    if seen.log:
+        lines += ["  last lines of the log:", *(f"    {line}" for line in seen.log.splitlines()[-10:])]
+    lines.append(f"  {seen.run.path}")
+    return "\n".join(lines)
+
+
+def _html(seen: Look) -> str:
+    parts = [f"<style>{_style()}</style>", '<div class="mlr-run">', _head(seen)]
+    if seen.why:
+        colour = f"mlr-is-{seen.colour}" if seen.colour == "bad" else "mlr-dim"
+        parts.append(f'<div class="mlr-why {colour}">{_e(seen.why)}</div>')
+    parts += [f'<div class="mlr-why mlr-is-wait">{_e(warning)}</div>' for warning in seen.warnings()]
+    parts += [_chips(seen), _charts(seen)]
+    if seen.log:
+        parts.append(f'<pre class="mlr-log" tabindex="0" aria-label="last lines of the log">{_e(seen.log)}</pre>')
+    parts.append(f'<div class="mlr-foot">{_e(str(seen.run.path))}</div></div>')
+    return "".join(parts)
+
+
+def _e(value: str) -> str:
+    # lone surrogates cannot be encoded, and a notebook must be
+    return html.escape(value.encode("utf-8", "replace").decode(), quote=True)
+
+
+@cache
+def _style() -> str:
+    return (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+
+
+def _head(seen: Look) -> str:
+    spec, state = seen.spec, seen.state
+    title = spec.display_name or spec.experiment
+    elapsed = f"{duration(seen.elapsed)}" if seen.elapsed is not None else "not started"
+    return (
+        f'<div class="mlr-head"><span class="mlr-pill mlr-is-{seen.colour}">{seen.icon} {state.shown}</span>'
+        f'<span class="mlr-name">{_e(title)}</span><span class="mlr-dim">{_e(spec.run_id)}</span>'
+        f'<span class="mlr-dim mlr-right">{_e(spec.target)} · {elapsed}</span></div>'
+    )
+
+
+def _chips(seen: Look) -> str:
+    chips = [f"{name} = {p['text']}" for name, p in seen.spec.parameters.items()]
+    chips += [f"{name}: {value}" if value else name for name, value in seen.spec.tags.items()]
+    if not chips:
+        return ""
+    shown = "".join(f'<span class="mlr-chip">{_e(chip[:200])}</span>' for chip in chips[:40])
+    return f'<div class="mlr-chips">{shown}</div>'
+
+
+def _charts(seen: Look) -> str:
+    last = seen.metrics.last()
+    if not last:
+        return ""
+    parts = ['<div class="mlr-charts">']
+    for name in list(last)[:MOST_CHARTS]:
+        series = seen.metrics.series(name)
+        drawn = chart.svg(series.steps, series.values, label=f"{name}: {len(series)} points") if len(series) > 1 else ""
+        value = number(last[name])
+        title = f'<div class="mlr-title"><span>{_e(name)}</span><span class="mlr-value">{_e(value)}</span></div>'
+        parts.append(f'<div class="mlr-chart">{title}{drawn}</div>')
+    if len(last) > MOST_CHARTS:
+        parts.append(f'<div class="mlr-chart mlr-dim">and {len(last) - MOST_CHARTS:,} more metrics</div>')
+    return "".join(parts) + "</div>"

@@ -1,0 +1,33 @@
+"""Durations, ages and sizes as people say them."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float | None) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``, ``3 d 4 h``."""
+    if seconds is None:
+        return "-"
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    whole = int(seconds)
+    for size, big, small_size, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // small_size
+            return f"{whole // size} {big} {rest} {small}" if rest else f"{whole // size} {big}"
+    return f"{whole} s"
+
+
+def size(count: float) -> str:
+    """``512 B``, ``1.5 kB``, ``300 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def number(value: object) -> str:
+    """A metric's value, short."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)[:60]
+    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
