@@ -200,7 +200,7 @@ def logs(run: str, follow: bool, rank: int, lines: int | None, raw: bool) -> Non
     gap = text.dropped(found.directory, rank, ranks)
     clean = (lambda piece: piece) if raw else _for_terminal
     while True:
-        over = found.state.is_over
+        over = bool(found.state.is_over)
         while piece := reader.more():
             click.echo(clean(piece), nl=False)
             if gap is not None and gap[0] <= reader.offset < gap[1]:
@@ -238,8 +238,8 @@ def stop(run: tuple[str, ...]) -> None:
             click.echo(f"{one.id} is over: {one.status}")
             continue
         one.cancel()
-        deadline = time.monotonic() + float(one.spec.limits.get("stop_grace", 10)) + WAIT_SECONDS
-        while not one.state.is_over and time.monotonic() < deadline:
+        deadline = time.monotonic() + one.spec.limits.get("stop_grace", 10) + WAIT_SECONDS
+        while time.monotonic() < deadline and not one.state.is_over:
             time.sleep(0.05)
         click.echo(f"{one.id}: {one.status}")
 

@@ -383,9 +383,11 @@ def test_signal_handlers_log_while_the_main_thread_does(writer: MetricWriter, fo
         writer.log("handler", fired, fired)
         writer.log(f"name {fired % 50}", 1.0)
         writer.log_row({"a": fired, "b": 1, "c": 1, "d": 1}, fired)
+        # again in a moment; a fixed interval would leave the main thread no time on a slow machine
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
 
     before = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
     try:
         for step in range(100_000):
             writer.log(f"main {step % 1000}", float(step), step)

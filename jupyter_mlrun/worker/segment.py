@@ -246,7 +246,7 @@ class MetricWriter:
                     self.log(name, value, step)
                 return
             row = self._ready_rows[tuple(metrics), tuple(map(type, values))]
-            if type(step) is int:
+            if type(step) is int and step != NO_STEP:
                 row.put(step, values)
             elif step is None:
                 row.put(NO_STEP, values)
