@@ -13,6 +13,6 @@ cat <<'TEXT'
 Where to go from here
   jupyter mlrun ps                 all runs
   jupyter mlrun logs @1            what this run printed
-  jupyter mlrun download @1        its outputs, with the trained weights (outputs/model.pt)
+  jupyter mlrun show @1            where its files are, with the trained weights (outputs/model.pt)
   make lab                         the same from a notebook, in JupyterLab
 TEXT
