@@ -152,7 +152,7 @@ class Broken:
 REFUSED = [1j, np.complex64(1), [1.0], (1,), {"a": 1}, b"x", object(), np.zeros(3), Broken(), Decimal("sNaN"), {1}]
 
 
-@pytest.mark.parametrize("value", REFUSED, ids=repr)
+@pytest.mark.parametrize("value", REFUSED, ids=lambda value: type(value).__name__)
 def test_what_is_no_value_warns_once_and_is_counted(
     writer: MetricWriter, folder: Path, value: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -445,12 +445,11 @@ def test_the_last_moments_of_a_process(folder: Path) -> None:
     code = """
 import atexit, threading
 class Late:
+    writer = writer
     def __del__(self):
-        writer.log("deleted", "late text", 3)
-        writer.log_row({"a": 1, "b": 2.0, "c": "late", "d": None}, 3)
+        self.writer.log("deleted", "late text", 3)
+        self.writer.log_row({"a": 1, "b": 2.0, "c": "late", "d": None}, 3)
 late = Late()
-late.myself = late
-sys.late = late
 atexit.register(lambda: writer.log("atexit", 2.0, 2))
 writer.log("m", 1.0, 1)
 writer.close()

@@ -251,7 +251,10 @@ def _schema(header: form.Header) -> list[tuple[str, int]]:
         return []
     if header.kind != form.ROW:
         raise ValueError("a segment of unknown kind")
-    schema = [(str(name), int(kind)) for name, kind in json.loads(header.meta)]
+    try:
+        schema = [(str(name), int(kind)) for name, kind in json.loads(header.meta)]
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("damaged header") from None
     fits = header.record_size == form.ROW_FIXED + 8 * len(schema)
     if not fits or not all(0 < kind < len(form.KINDS) for _, kind in schema):
         raise ValueError("damaged header")

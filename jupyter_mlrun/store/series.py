@@ -123,6 +123,9 @@ def last_table(rows: Iterable[tuple[str, bytes]]) -> dict[str, Floats]:
     return table
 
 
+_NO_POINTS = (np.empty(0, "i8"), np.empty(0, "i8"), np.empty(0, "i8"), np.empty(0, "u1"))
+
+
 class _Column:
     """The points of one metric from one process, in the order in which they were logged."""
 
@@ -134,7 +137,7 @@ class _Column:
         self.low, self.high = math.inf, -math.inf
         self._parts: list[tuple[Ints, Ints, Ints, Kinds]] = []
         self._unsummed: list[tuple[Ints, Ints, Ints, Kinds]] = []
-        self._room: tuple[Any, ...] = (np.empty(0, "i8"), np.empty(0, "i8"), np.empty(0, "i8"), np.empty(0, "u1"))
+        self._room: tuple[Any, ...] = _NO_POINTS
         self._filled = 0
 
     def add(self, steps: Ints, times: Ints, stored: Ints, kinds: Kinds) -> None:

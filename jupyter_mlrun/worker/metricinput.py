@@ -6,6 +6,7 @@ Reads and writes nothing.  Standard library only, and little of it: it is import
 from __future__ import annotations
 
 import math
+import zlib
 
 from .segformat import BOOL, FLOAT, INT, JSON, LEAST_STEP, MOST_STEP, NO_STEP, NONE, STR
 
@@ -44,8 +45,9 @@ def clean_name(name: Any) -> Tuple[str, Complaint]:
         name = str(name)
     if not name:
         raise Refused("name-empty", "a metric needs a name; the value was not kept")
-    text = "".join(REPLACEMENT if _is_control(c) else c for c in name[:LONGEST_NAME])
-    if text != name[:LONGEST_NAME]:
+    text = name[:LONGEST_NAME]
+    if not text.isprintable() and any(map(_is_control, text)):
+        text = "".join(REPLACEMENT if _is_control(c) else c for c in text)
         complaint = ("name-characters", f"control characters in the metric name {text[:60]!r} were replaced")
     data = text.encode()
     if len(name) > LONGEST_NAME or len(data) > LONGEST_NAME:
@@ -61,10 +63,8 @@ def _is_control(character: str) -> bool:
 
 
 def _cut(name: str, data: bytes) -> str:
-    import hashlib
-
-    tail = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return data[: LONGEST_NAME - 9].decode("utf-8", "ignore") + "~" + tail
+    tail = zlib.crc32(name.encode("utf-8", "surrogatepass"))
+    return f"{data[: LONGEST_NAME - 9].decode('utf-8', 'ignore')}~{tail:08x}"
 
 
 def clean_step(step: Any) -> Tuple[int, Complaint]:

@@ -366,9 +366,7 @@ class MetricWriter:
         size, kind, meta, end = form.SCALAR_SIZE, form.SCALAR, b"", form.SCALARS_END
         if schema is not None:
             size, kind, end = form.ROW_FIXED + 8 * len(schema), form.ROW, form.ROWS_END
-            import json
-
-            meta = json.dumps(schema, separators=(",", ":")).encode("ascii")
+            meta = f"[{', '.join(f'[{quote(n)}, {k}]' for n, k in schema)}]".encode("ascii")
         unit = max(1, form.FIRST_BLOCK // size) if self._mapped else 0
         salt = int.from_bytes(os.urandom(8), "little")
         header = form.Header(kind, size, unit, self.rank, os.getpid(), salt, meta)
