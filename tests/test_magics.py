@@ -125,7 +125,7 @@ def test_settings_by_config_magic(shell: Any) -> None:
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [("/a/My Notes.ipynb", "My-Notes"), ("数字.ipynb", "数字"), (None, "notebook"), ("/a/.ipynb", "ipynb"), ("--.ipynb", "notebook")],
+    [("/a/My Notes.ipynb", "My-Notes"), ("数字.ipynb", "数字"), (None, "notebook"), ("--.ipynb", "notebook")],
 )
 def test_the_notebooks_name_is_the_experiment(path: str | None, name: str) -> None:
     assert magics.experiment_of(path) == name

@@ -59,7 +59,7 @@ def test_a_broken_configuration_file_is_named(home: Path, tmp_path: Path, monkey
     with pytest.raises(BadInput, match="did you mean 'max_concurrent'"):
         settings.load()
     (tmp_path / "pyproject.toml").write_text("[tool.jupyter_mlrun\n")
-    with pytest.raises(BadInput, match="pyproject.toml cannot be read"):
+    with pytest.raises(BadInput, match=r"pyproject\.toml cannot be read"):
         settings.load()
 
 
@@ -81,7 +81,7 @@ def test_sizes(text: str) -> None:
     assert settings.parse_size(text) == {"300MB": 300_000_000, "1.5g": 1_500_000_000, "2GiB": 2 << 30, "17": 17}[text]
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("30m", 1800), ("2h", 7200), ("1:30:00", 5400), ("0.5", 0.5)])
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("30m", 1800), ("2h", 7200), ("1:30:00", 5400)])
 def test_times(text: str, seconds: float) -> None:
     assert settings.parse_time(text) == seconds
 
@@ -156,7 +156,8 @@ def test_a_dry_run_shows_everything_and_writes_nothing(home: Path, tmp_path: Pat
     (tmp_path / "data.csv").write_text("1,2")
     (tmp_path / ".env").write_text("TOKEN=SENTINEL")
     text = dry_run(
-        Request(cell="lr = 0.1\nprint(lr)", source=str(tmp_path), parameters=("lr=0.5",), experiment="e"), settings.load()
+        Request(cell="lr = 0.1\nprint(lr)", source=str(tmp_path), parameters=("lr=0.5",), experiment="e"),
+        settings.load(),
     )
     assert "data.csv" in text
     assert "lr = 0.5" in text

@@ -213,14 +213,12 @@ def test_several_ranks(home: Path) -> None:
 
 
 def test_deleted_interpreter_is_said(home: Path, tmp_path: Path) -> None:
-    from jupyter_mlrun.sdk import submit as module
-
     python = tmp_path / "python"
     shutil.copy(os.path.realpath(sys.executable), python)
     first = submit_cell("pass")
     finish(first)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.environment.sys, "executable", str(python))
+        patch.setattr("jupyter_mlrun.sdk.environment.sys.executable", str(python))
         run = submit_cell("pass", max_concurrent=1)
         python.unlink()
         state = finish(run)

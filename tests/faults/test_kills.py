@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_mlrun.agent import client
+from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.index import listing
 from tests.support import describe, finish, kill_agent, kill_worker, log_of, running, submit_cell, until, workers
@@ -27,7 +29,7 @@ for i in range(60):
 WHOLE = [f"step {i}" for i in range(60)]
 
 
-def steps(tmp_path: Path) -> tuple[object, Path]:
+def steps(tmp_path: Path) -> tuple[Run, Path]:
     gate = tmp_path / "gate"
     return submit_cell(STEPS, env_vars=(f"GATE={gate}",)), gate
 
@@ -39,7 +41,10 @@ def test_killed_in_the_middle(home: Path, tmp_path: Path, victims: tuple[str, ..
     if moment:
         until(lambda: run.directory.log().exists() and f"step {moment}\n" in log_of(run), f"step {moment}")
     for victim in victims:
-        kill_agent(home) if victim == "agent" else kill_worker(run)
+        if victim == "agent":
+            kill_agent(home)
+        else:
+            kill_worker(run)
     client.sync(home)
     assert str(run.state.status) in ("Starting", "Running"), describe(run)
     gate.touch()
@@ -74,7 +79,7 @@ def test_ended_while_nobody_looked(home: Path, tmp_path: Path) -> None:
 
 def test_ended_unseen_is_a_guess_that_evidence_corrects(home: Path) -> None:
     run = running(submit_cell("import time\ntime.sleep(600)"))
-    rank = int(__import__("json").loads(run.directory.rank(0).read_text())["pid"])
+    rank = int(json.loads(run.directory.rank(0).read_text())["pid"])
     kill_agent(home)
     kill_worker(run)
     os.kill(rank, signal.SIGKILL)
@@ -87,7 +92,7 @@ def test_ended_unseen_is_a_guess_that_evidence_corrects(home: Path) -> None:
 def test_killed_rank_seen_by_the_agent_alone(home: Path) -> None:
     """The worker is dead, the agent reaps the orphan: the signal is known, not guessed."""
     run = running(submit_cell("import time\ntime.sleep(600)"))
-    rank = int(__import__("json").loads(run.directory.rank(0).read_text())["pid"])
+    rank = int(json.loads(run.directory.rank(0).read_text())["pid"])
     kill_worker(run)
     os.kill(rank, signal.SIGSEGV)
     state = finish(run)

@@ -34,10 +34,10 @@ def test_a_flood_keeps_head_and_tail(home: Path, blocks: int) -> None:
     log = run.directory.log()
     assert log.stat().st_size == blocks * 1_000_000 + 10, "offsets stay what they were"
     assert disk(log) <= LIMIT * 1.2
-    data = log.open("rb")
-    assert data.read(5) == b"HEAD\n"
-    data.seek(-5, os.SEEK_END)
-    assert data.read() == b"TAIL\n"
+    with log.open("rb") as data:
+        assert data.read(5) == b"HEAD\n"
+        data.seek(-5, os.SEEK_END)
+        assert data.read() == b"TAIL\n"
     dropped = [
         d["dropped"] for d in map(json.loads, run.directory.log_index().read_text().splitlines()) if "dropped" in d
     ]

@@ -19,8 +19,8 @@ from tests.support import finish, running, submit_cell, until
 SUBMITTER = """
 import json, sys
 from tests.support import submit_cell
-ids = [submit_cell("from jupyter_mlrun import log\\nlog('x', 1)\\nprint('ok')", max_concurrent=8).id for _ in range(int(sys.argv[1]))]
-print(json.dumps(ids))
+cell = "from jupyter_mlrun import log\\nlog('x', 1)\\nprint('ok')"
+print(json.dumps([submit_cell(cell, max_concurrent=8).id for _ in range(int(sys.argv[1]))]))
 """
 ROOT = Path(__file__).parents[2]
 

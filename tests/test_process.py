@@ -1,0 +1,89 @@
+"""Who a process is: pids are given out again, zombies are dead, escaped children are found."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from jupyter_mlrun.worker import process
+
+
+def test_a_pid_alone_is_nobody() -> None:
+    me = process.identity()
+    assert process.is_alive(me)
+    for key, other in (("start", me["start"] + 1), ("boot", "another"), ("host", "another"), ("pid", 2**22 + 1)):
+        assert not process.is_alive({**me, key: other}), f"not the same process: another {key}"
+        assert not process.send({**me, key: other}, signal.SIGKILL), "and never signalled"
+
+
+def test_a_zombie_is_dead() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    who = process.identity(child.pid)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not process.is_alive(who)
+    os.kill(child.pid, 0)  # what a pid alone would have said
+    child.wait()
+
+
+RENAMED = "import ctypes, sys; ctypes.CDLL(None).prctl(15, b') Z 1 2 3'); print(flush=True); sys.stdin.read()"
+
+
+def test_a_name_that_looks_like_stat_fields_is_read_right() -> None:
+    child = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import ctypes, sys; ctypes.CDLL(None).prctl(15, b') Z 1 2 3'); print(flush=True); sys.stdin.read()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    assert process.is_alive(process.identity(child.pid))
+    child.communicate()
+
+
+ESCAPE = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
+        time.sleep(600)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_escaped_children_are_found_by_their_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = {**os.environ, process.RUN_ID: "exp_1_00000000"}
+    first = subprocess.Popen([sys.executable, "-c", ESCAPE], env=env, stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    with first.stdout as said:  # not read to its end: the escaped child keeps it open
+        escaped = int(said.readline())
+    first.wait()
+    try:
+        assert escaped in process.members("exp_1_00000000", ())
+        assert not process.members("exp_1_00000001", ()), "another run's processes are not touched"
+    finally:
+        ended = process.end_tree(lambda: process.members("exp_1_00000000", ()), grace=1.0)
+    assert ended == 1
+    assert not process.members("exp_1_00000000", ())
+
+
+def test_an_agent_that_a_run_started_is_not_its_member() -> None:
+    env = {**os.environ, process.RUN_ID: "exp_1_00000000", process.AGENT_MARK: "1"}
+    child = subprocess.Popen([sys.executable, "-c", "input()"], env=env, stdin=subprocess.PIPE)
+    try:
+        assert child.pid not in process.members("exp_1_00000000", {child.pid})
+    finally:
+        child.communicate(b"\n")
+
+
+def test_memory_figures() -> None:
+    assert 10**6 < process.memory_of([os.getpid()]) < process.memory_limit()
