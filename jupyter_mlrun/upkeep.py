@@ -1,40 +1,49 @@
-"""Looking after a home: what it holds, what is wrong with it, what can go, and whether the surroundings are fit.
+"""Looking after a home: what takes how much space, what can go, and what can be made anew.
 
-Reads everything; ``gc`` deletes, ``repair`` rebuilds what can be rebuilt.  Functions return data; the CLI draws it.
+Reads everything below the home; ``gc`` deletes what nothing needs, ``repair`` rebuilds indexes.  Functions return
+data; the command line draws it.
 """
 
 from __future__ import annotations
 
+import fcntl
+import heapq
+import operator
 import os
-import platform
 import shutil
 import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun._version import __version__
 from jupyter_mlrun.agent import client
-from jupyter_mlrun.backends import local
-from jupyter_mlrun.errors import Conflict, JupyterMLRunError
-from jupyter_mlrun.records import RunState, after
-from jupyter_mlrun.states import Status, may_move
+from jupyter_mlrun.check import check, leftovers
+from jupyter_mlrun.doctor import Finding, doctor
+from jupyter_mlrun.errors import AgentError, JupyterMLRunError, StoreError
+from jupyter_mlrun.rundir import FILE_MODE, read_json_if_there
 from jupyter_mlrun.store import index, runs, snapshot
-from jupyter_mlrun.store.home import WorkspaceDir, workspaces
+from jupyter_mlrun.store.home import WorkspaceDir, open_home, workspaces
 from jupyter_mlrun.store.packs import ObjectStore
 from jupyter_mlrun.store.series import summary_of
-from jupyter_mlrun.worker.segment import can_map
+from jupyter_mlrun.worker import process
+from jupyter_mlrun.worker.unpack import read_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from jupyter_mlrun.rundir import RunDir
 
+__all__ = ["Finding", "doctor", "du", "gc", "largest_runs", "problems", "repair", "size_of"]
+
 DAY = 86400.0
+LOCK_SECONDS = 10.0
+
+
+# ---- space ---------------------------------------------------------------------------------------------
 
 
 def size_of(path: Path) -> int:
-    """Bytes on the disk below *path*; a file with two names counts once."""
+    """Bytes on the disk of *path* and everything below; a file with two names counts once."""
     seen: set[tuple[int, int]] = set()
     total = 0
     for folder, _, names in os.walk(path):
@@ -46,249 +55,232 @@ def size_of(path: Path) -> int:
             if (info.st_dev, info.st_ino) not in seen:
                 seen.add((info.st_dev, info.st_ino))
                 total += info.st_blocks * 512
+    if not seen and os.path.lexists(path):
+        return os.lstat(path).st_blocks * 512
     return total
 
 
 def du(home: Path) -> list[dict[str, Any]]:
-    """Bytes of each experiment and content store, largest first."""
+    """Bytes of each experiment and of what workspaces hold beside runs, largest first."""
+    open_home(home, create=False)
     found = []
     for place in workspaces(home):
         for folder in runs.experiment_folders(place):
             count = sum(1 for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
-            found.append({"workspace": place.name, "what": folder.name, "runs": count, "bytes": size_of(folder)})
-        for name, path in (("(snapshots)", place.objects), ("(trash)", place.trash), ("(index)", place.index)):
-            size = size_of(path) if path.is_dir() else path.stat().st_size if path.exists() else 0
-            found.append({"workspace": place.name, "what": name, "runs": None, "bytes": size})
-    return sorted(found, key=lambda one: -one["bytes"])
+            found.append(_line(place, folder.name, size_of(folder), count))
+        for name, path in (("(snapshots)", place.objects), ("(trash)", place.trash), ("(tmp)", place.tmp)):
+            found.append(_line(place, name, size_of(path)))
+        found.append(_line(place, "(index)", sum(size_of(path) for path in place.path.glob("index.*"))))
+    return sorted(found, key=lambda one: -int(one["bytes"]))
 
 
-# ---- what is wrong -------------------------------------------------------------------------------------
+def largest_runs(home: Path, count: int = 10) -> list[dict[str, Any]]:
+    """The runs that take most, largest first."""
+    sized = ((size_of(run.path), place, run) for place in workspaces(home) for run in runs.run_dirs(place))
+    found = heapq.nlargest(count, sized, key=operator.itemgetter(0))
+    return [_line(place, run.path.name, taken) for taken, place, run in found]
+
+
+def _line(place: WorkspaceDir, what: str, taken: int, count: int | None = None) -> dict[str, Any]:
+    return {"workspace": place.name, "what": what, "runs": count, "bytes": taken}
 
 
 def problems(home: Path) -> list[str]:
-    """Everything that is not as it should be, in words; changes nothing."""
-    found: list[str] = []
-    for place in workspaces(home):
-        store = ObjectStore(place.objects)
-        manifests = set(snapshot.list_manifests(store))
-        for run in runs.run_dirs(place):
-            found += _problems_of_run(run, manifests)
-        found += _problems_of_snapshots(store)
-        found += store.verify()
-        found += _problems_of_index(place)
-        found += [f"{path} was left over by a submit that was killed (gc removes it)" for path in _stale_tmp(place)]
-    return found
-
-
-def _problems_of_run(run: RunDir, manifests: set[str]) -> Iterator[str]:
-    try:
-        spec = runs.read_spec(run)
-    except (OSError, ValueError, KeyError, TypeError, JupyterMLRunError) as problem:
-        yield f"{run.spec} cannot be read: {problem}"
-        return
-    if spec.snapshot and spec.snapshot["id"] not in manifests:
-        yield f"run {spec.run_id} needs snapshot {spec.snapshot['id'][:12]}, which is gone"
-    lines = run.events.read_bytes().split(b"\n") if run.events.exists() else []
-    events = list(runs.events(run))
-    if sum(1 for line in lines if line.strip()) > len(events):
-        yield f"{run.events} has lines that cannot be read (passed over)"
-    state = RunState()
-    for event in events:
-        if event["type"] == "status":
-            to = Status(event["status"])
-            if not may_move(state.status, to, guessed=state.reason is not None and state.reason.guess):
-                yield f"{run.events}: went from {state.status} to {to}"
-        state = after(state, event)
-    if not events:
-        yield f"{run.events} has no events"
-
-
-def _problems_of_snapshots(store: ObjectStore) -> Iterator[str]:
-    if not store.manifests.is_dir():
-        return
-    try:
-        there = store.reader().places
-    except JupyterMLRunError:
-        return  # verify names the damaged index
-    for manifest_id in snapshot.list_manifests(store):
-        try:
-            manifest = snapshot.read_manifest(store, manifest_id)
-        except (ValueError, KeyError, TypeError) as problem:
-            yield f"snapshot {manifest_id[:12]} cannot be read: {problem}"
-            continue
-        missing = [digest for digest in manifest.digests() if bytes.fromhex(digest) not in there]
-        if missing:
-            yield f"snapshot {manifest_id[:12]} lacks {len(missing)} objects, the first {missing[0][:12]}"
-
-
-def _problems_of_index(place: WorkspaceDir) -> Iterator[str]:
-    there = {str(run.path) for run in runs.run_dirs(place) if run.spec.exists()}
-    known = index.indexed_paths(place)
-    if known is None:
-        if there:
-            yield f"{place.index} is missing or damaged: jupyter mlrun fsck --rebuild"
-    elif known - there:
-        yield f"{place.index} has {len(known - there)} runs that are gone"
-
-
-def repair(home: Path) -> dict[str, int]:
-    """Rebuild every index and index what killed writers left; ``{"runs": …, "packs": …}``."""
-    client.stop_agent(home)
-    done = {"runs": 0, "packs": 0}
-    for place in workspaces(home):
-        done["packs"] += ObjectStore(place.objects).recover()
-        if place.index.is_dir() and not place.index.is_symlink():
-            place.index.rename(place.index.with_name(f"index.damaged.{int(time.time())}"))
-        done["runs"] += index.rebuild(place, summary_of)
-    if any(not state.is_over for state in _states(home)):
-        client.ensure_agent(home)
-    return done
-
-
-def _states(home: Path) -> Iterator[RunState]:
-    for place in workspaces(home):
-        for run in runs.run_dirs(place):
-            loaded = runs.load(run)
-            if loaded is not None:
-                yield loaded[1]
+    """What ``fsck`` found that does harm, in words."""
+    return [str(one) for one in check(home) if one.level == "fail"]
 
 
 # ---- what can go ---------------------------------------------------------------------------------------
 
 
-def _stale_tmp(place: WorkspaceDir) -> list[Path]:
-    """Run directories that were being made by processes that are gone."""
-    found = []
-    for path in place.tmp.glob("*") if place.tmp.is_dir() else ():
-        pid = path.name.rpartition(".")[2]
-        alive = pid.isdigit() and Path(f"/proc/{pid}").exists()
-        if not alive or time.time() - path.stat().st_mtime > DAY:
-            found.append(path)
-    return found
+def gc(home: Path, *, dry_run: bool = False, grace: float = DAY, now: float | None = None) -> dict[str, Any]:
+    """Delete what nothing needs; ``{"folders", "packs", "bytes", "kept": why something had to stay}``.
 
-
-def gc(home: Path, *, dry_run: bool = False, grace: float = DAY) -> dict[str, int]:
-    """Delete what nothing needs; ``{"folders", "packs", "bytes"}``.  Live runs and submits under way are safe."""
-    done = {"folders": 0, "packs": 0, "bytes": 0}
+    Live runs and submits under way are safe, also when this is killed anywhere: what goes is out of use before
+    its first byte is deleted, and the next call goes on.
+    """
+    open_home(home, create=False)
+    now = time.time() if now is None else now
+    done: dict[str, Any] = {"folders": 0, "packs": 0, "bytes": 0, "kept": []}
     for place in workspaces(home):
-        going = [*_stale_tmp(place), *(place.trash.glob("*") if place.trash.is_dir() else ())]
-        live: set[str] = set()
-        store = ObjectStore(place.objects)
-        for run in runs.run_dirs(place):
-            loaded = runs.load(run)
-            if loaded is None:
-                raise Conflict(f"{run.path} cannot be read, so what it needs is not known", hint="jupyter mlrun fsck")
-            if loaded[1].is_over and run.work.exists():
-                going.append(run.work)
-            if loaded[0].snapshot:
-                live.add(str(loaded[0].snapshot["id"]))
-        done["folders"] += len(going)
-        done["bytes"] += sum(size_of(path) for path in going)
-        if dry_run:
+        for path in _folders_to_go(place, now):
+            done["folders"] += 1
+            done["bytes"] += size_of(path)
+            if not dry_run:
+                _remove(place, path)
+        try:
+            freed = _collect_objects(place, grace, now, dry_run=dry_run)
+        except (OSError, ValueError, KeyError, TypeError, JupyterMLRunError) as problem:
+            # what cannot be read may need anything: nothing that it could need goes
+            message = problem.message if isinstance(problem, JupyterMLRunError) else repr(problem)
+            done["kept"].append(f"snapshots of workspace {place.name}: {message}")
             continue
-        for path in going:
-            shutil.rmtree(path, ignore_errors=True)
-        for key, value in _collect_objects(store, live, grace).items():
+        for key, value in freed.items():
             done[key] += value
     return done
 
 
-def _collect_objects(store: ObjectStore, live: set[str], grace: float) -> dict[str, int]:
-    """Manifests of runs, and young ones whose run may be about to exist, keep their objects."""
-    needed: set[str] = set()
-    old = []
-    for manifest_id in snapshot.list_manifests(store):
-        path = store.manifests / f"{manifest_id}.json"
-        if manifest_id in live or time.time() - path.stat().st_mtime < grace:
-            needed.update(snapshot.read_manifest(store, manifest_id).digests())
+def _remove(place: WorkspaceDir, path: Path) -> None:
+    """Delete a folder: a working copy leaves its run whole or not at all."""
+    try:
+        if path.parent != place.trash:
+            away = place.trash / f"{path.parent.name}.{path.name}.{time.time_ns()}"
+            os.rename(path, away)
+            path = away
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            old.append(path)
-    for path in old:
-        # the manifest first: objects without one are garbage, a manifest without objects would be damage
-        path.unlink()
-    return store.gc(needed, grace=grace)
+            path.unlink()
+    except FileNotFoundError:
+        return  # another gc was here first
+    except OSError as problem:
+        raise StoreError(f"{path} cannot be removed: {problem.strerror or problem}") from problem
 
 
-# ---- whether the surroundings are fit --------------------------------------------------------------------
+def _folders_to_go(place: WorkspaceDir, now: float) -> Iterator[Path]:
+    yield from sorted(place.trash.iterdir()) if place.trash.is_dir() else ()
+    yield from leftovers(place, now)
+    for run in runs.run_dirs(place):
+        if run.work.is_dir() and _has_ended(run):
+            yield run.work
 
 
-@dataclass
-class Finding:
-    """One line of ``doctor``: ``level`` is ok, warn or fail."""
-
-    what: str
-    level: str
-    text: str
-    cure: str = field(default="")
-
-    def to_json(self) -> dict[str, str]:
-        """For ``--json``."""
-        return asdict(self)
-
-
-def doctor(home: Path) -> list[Finding]:
-    """What matters to runs here, each with its cure."""
-    machine = local.look()
-    found = [
-        Finding("program", "ok", f"jupyter_mlrun {__version__}, Python {platform.python_version()}"),
-        _home_finding(home),
-        _agent_finding(home),
-        Finding("machine", "ok", f"{machine.describe()}; {machine.slots()} runs at once without a GPU"),
-    ]
-    mapped = can_map(str(home if home.exists() else home.parent))
-    text = "metrics are memory-mapped" if mapped else "metrics are appended: its file system is not known to map safely"
-    found.append(Finding("file system", "ok" if mapped else "warn", text))
-    return [*found, *_session_findings()]
-
-
-def _home_finding(home: Path) -> Finding:
-    if not home.exists():
-        return Finding("home", "ok", f"{home} (not made yet)")
-    info = home.stat()
-    if info.st_uid != os.getuid():
-        return Finding("home", "fail", f"{home} belongs to another user", "set JUPYTER_MLRUN_HOME to a folder of yours")
-    if info.st_mode & 0o077:
-        return Finding("home", "warn", f"{home} can be read by others", f"chmod 700 '{home}'")
-    if not os.access(home, os.W_OK):
-        return Finding("home", "fail", f"{home} cannot be written", "free it, or set JUPYTER_MLRUN_HOME")
-    free = shutil.disk_usage(home).free
-    level = "warn" if free < 10**9 else "ok"
-    return Finding("home", level, f"{home}, {free / 1e9:.1f} GB free", "jupyter mlrun gc" if level == "warn" else "")
-
-
-def _agent_finding(home: Path) -> Finding:
-    who = client.agent_of(home)
-    if who is None:
-        return Finding("agent", "ok", "none runs; it starts with the next submit")
-    age = time.time() - float(who["started"])
-    return Finding("agent", "ok", f"pid {who['pid']}, version {who['version']}, up for {age / 60:.0f} min")
-
-
-def _session_findings() -> Iterator[Finding]:
-    """What will end runs together with the session that submits them."""
-    if os.environ.get("SLURM_JOB_ID"):
-        yield Finding(
-            "session", "warn", f"inside Slurm job {os.environ['SLURM_JOB_ID']}: runs end with it",
-            "submit from the login node, or give the job enough time",
-        )  # fmt: skip
-    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
-        yield Finding("session", "warn", "inside a container: runs end when it stops", "keep the container running")
-    if _logind_kills():
-        yield Finding(
-            "session", "warn", "systemd-logind ends all processes at log-out (KillUserProcesses=yes)",
-            "loginctl enable-linger, once",
-        )  # fmt: skip
-
-
-def _logind_kills() -> bool:
-    kills = False
-    for path in (Path("/etc/systemd/logind.conf"), *sorted(Path("/etc/systemd/logind.conf.d").glob("*.conf"))):
+def _has_ended(run: RunDir) -> bool:
+    """Whether the run is over beyond doubt, with nobody left who may still use its working copy."""
+    loaded = runs.load(run)
+    if loaded is None or not loaded[1].is_over or (loaded[1].reason and loaded[1].reason.guess):
+        return False
+    for path in (*run.path.glob("worker-*.json"), *run.path.glob("rank-*.json")):
         try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            key, _, value = line.partition("=")
-            if key.strip() == "KillUserProcesses":
-                kills = value.strip().lower() in ("yes", "true", "1", "on")
-    return kills and not Path(f"/var/lib/systemd/linger/{os.environ.get('USER', '')}").exists()
+            who = read_json_if_there(path)
+        except ValueError:
+            return False
+        if who and "start" in who and process.is_alive(who):
+            return False
+    return True
+
+
+def _collect_objects(place: WorkspaceDir, grace: float, now: float, *, dry_run: bool) -> dict[str, int]:
+    store = ObjectStore(place.objects)
+    if not store.packs.is_dir():
+        return {}
+    old = _old_manifests(place, store, grace, now)
+    if dry_run:
+        return _would_collect(store, set(snapshot.list_manifests(store)) - set(old), grace, now)
+    for manifest_id in old:
+        _retire(place, store, manifest_id, grace, now)
+    return store.gc(lambda: _needed(store, snapshot.list_manifests(store)), grace=grace, now=now)
+
+
+def _old_manifests(place: WorkspaceDir, store: ObjectStore, grace: float, now: float) -> list[str]:
+    """Manifests that no run has, and none will: a submit under way has just written or touched its own."""
+    listed = snapshot.list_manifests(store)  # before the runs: one that comes meanwhile is not listed
+    used = set()
+    for run in runs.run_dirs(place):
+        spec = runs.read_spec(run)
+        if spec.snapshot:
+            used.add(str(spec.snapshot["id"]))
+    return [m for m in listed if m not in used and now - _age_mark(store.manifests / f"{m}.json", now) > grace]
+
+
+def _age_mark(path: Path, now: float) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return now
+
+
+def _retire(place: WorkspaceDir, store: ObjectStore, manifest_id: str, grace: float, now: float) -> None:
+    """Take a manifest away, unless a submit chose it meanwhile: objects follow only when it is gone."""
+    path = store.manifests / f"{manifest_id}.json"
+    away = place.trash / f"{manifest_id}.json.{time.time_ns()}"
+    try:
+        os.rename(path, away)
+    except FileNotFoundError:
+        return
+    if now - away.stat().st_mtime <= grace:
+        os.rename(away, path)
+    else:
+        away.unlink()
+
+
+def _needed(store: ObjectStore, manifests: Any) -> set[str]:
+    found: set[str] = set()
+    for manifest_id in manifests:
+        found.update(snapshot.read_manifest(store, manifest_id).digests())
+    return found
+
+
+def _would_collect(store: ObjectStore, manifests: set[str], grace: float, now: float) -> dict[str, int]:
+    needed = {bytes.fromhex(digest) for digest in _needed(store, manifests)}
+    packs, freed = 0, 0
+    for pack in store.packs.glob("*.pack"):
+        info = pack.stat()
+        entries = read_index(str(pack.with_suffix(".idx"))) if pack.with_suffix(".idx").exists() else []
+        kept = sum(size for digest, _, size in entries if digest in needed)
+        if now - info.st_mtime > grace and kept < info.st_size / 2:
+            packs += 1
+            freed += info.st_size - kept
+    return {"packs": packs, "bytes": freed}
+
+
+# ---- what can be made anew -------------------------------------------------------------------------------
+
+
+def repair(home: Path) -> dict[str, int]:
+    """Rebuild every index and index what killed writers left; ``{"runs": …, "packs": …}``.
+
+    The agent is away meanwhile, and starts again when it is needed; runs go on by themselves.
+    """
+    open_home(home)
+    done = {"runs": 0, "packs": 0}
+    active = False
+    with _agent_away(home):
+        for place in workspaces(home):
+            if (place.objects / "packs").is_dir():
+                done["packs"] += ObjectStore(place.objects).recover()
+            done["runs"] += _rebuild(place)
+            active = active or any(not row.over for row in index.listing(place))
+    if active:
+        client.ensure_agent(home)
+    return done
+
+
+def _rebuild(place: WorkspaceDir) -> int:
+    try:
+        if place.index.is_dir() and not place.index.is_symlink():
+            place.index.rename(place.index.with_name(f"index.damaged.{time.time_ns()}"))
+        for suffix in ("", "-wal", "-shm"):
+            # of a rebuild that was killed: SQLite would take its journal for the new one's
+            place.index.with_name(f"index.new{suffix}").unlink(missing_ok=True)
+        return index.rebuild(place, summary_of)
+    except OSError as problem:
+        raise StoreError(
+            f"{place.index} cannot be written: {problem.strerror or problem}", hint="free space or permissions there"
+        ) from problem
+
+
+@contextmanager
+def _agent_away(home: Path) -> Iterator[None]:
+    """No agent of this host while the block runs."""
+    place = client.AgentDir(home).make()
+    client.stop_agent(home)
+    fd = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not _locked(fd):
+            if time.monotonic() > deadline:
+                raise AgentError("the agent came back while it was away", hint="run this again")
+            client.stop_agent(home)
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

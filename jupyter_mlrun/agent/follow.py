@@ -95,13 +95,14 @@ class Follower:
         index = self._index(workspace)
         known = index.known(folder)
         there = {entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)}
-        fresh = []
+        fresh, unreadable = [], 0
         for path in sorted(there - known - self.active.keys()):
             run = RunDir(path)
             try:
                 spec, state = runs.read_spec(run), runs.recorded(run)
             except (OSError, ValueError, KeyError, TypeError, JupyterMLRunError) as problem:
                 print(f"{path} cannot be read: {problem}", file=sys.stderr)
+                unreadable += 1
                 continue
             fresh.append((run, spec, state))
             guess = state.reason is not None and state.reason.guess
@@ -112,7 +113,7 @@ class Follower:
         for path in gone:
             del self.active[path]
         index.forget([*gone, *(known - there)])
-        index.seen(folder, mtime)
+        index.seen(folder, mtime, len(there) - unreadable)
 
     def _adopt(self, workspace: WorkspaceDir, run: RunDir, spec: Spec, state: RunState) -> None:
         if state.is_over:

@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import time
+import zlib
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,12 +20,12 @@ from jupyter_mlrun.rundir import FILE_MODE, RunDir
 from jupyter_mlrun.store import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from jupyter_mlrun.records import RunState, Spec
     from jupyter_mlrun.store.home import WorkspaceDir
 
-_VERSION = 1
+_VERSION = 2
 # a folder that changed just now may change again within the clock's grain: it is looked at, not trusted
 _RACY_SECONDS = 0.1
 
@@ -57,13 +58,16 @@ class Row:
 
 _COLUMNS = [f.name for f in fields(Row)]
 _JSON = {"parameters", "tags", "metrics"}
+_OVER = _COLUMNS.index("over")
 _SCHEMA = f"""
-create table if not exists runs ({", ".join(_COLUMNS)}, primary key (path)) without rowid;
+create table if not exists runs ({", ".join(_COLUMNS)}, crc, primary key (path)) without rowid;
 create index if not exists by_created on runs (created);
 create index if not exists by_over on runs (over);
-create table if not exists folders (path primary key, mtime) without rowid;
+create table if not exists folders (path primary key, mtime, runs) without rowid;
 pragma user_version = {_VERSION};
 """
+_INSERT = f"insert or replace into runs values ({', '.join('?' * (len(_COLUMNS) + 1))})"
+_SEEN = "insert or replace into folders values (?, ?, ?)"
 
 
 def row_of(run: RunDir, spec: Spec, state: RunState, metrics: dict[str, Any] | None = None) -> Row:
@@ -111,8 +115,7 @@ class IndexWriter:
     def put_many(self, entries: Iterable[tuple[RunDir, Spec, RunState]]) -> None:
         """Bring lines up to date in one transaction."""
         rows = [_values(row_of(r, s, t, self.summarise(r) if t.is_over else None)) for r, s, t in entries]
-        marks = ", ".join("?" * len(_COLUMNS))
-        self._do(lambda base: base.executemany(f"insert or replace into runs values ({marks})", rows))
+        self._do(lambda base: base.executemany(_INSERT, rows))
 
     def known(self, folder: Path) -> set[str]:
         """The run directories of *folder* that the index has as ended."""
@@ -128,11 +131,9 @@ class IndexWriter:
         """Remove lines of runs that are gone."""
         self._do(lambda base: base.executemany("delete from runs where path = ?", [(path,) for path in paths]))
 
-    def seen(self, folder: Path, mtime_ns: int) -> None:
-        """Note that every run of *folder*, as it was at *mtime_ns*, has its line."""
-        if time.time() - mtime_ns / 1e9 < _RACY_SECONDS:
-            mtime_ns = 0
-        self._do(lambda base: base.execute("insert or replace into folders values (?, ?)", (str(folder), mtime_ns)))
+    def seen(self, folder: Path, mtime_ns: int, count: int) -> None:
+        """Note that every run of *folder*, as it was at *mtime_ns*, has its line: *count* lines."""
+        self._do(lambda base: base.execute(_SEEN, (str(folder), _settled(mtime_ns), count)))
 
     def _do(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Work in one transaction; a base that went bad is set aside and made anew."""
@@ -154,6 +155,11 @@ class IndexWriter:
     def close(self) -> None:
         """Let go of the file."""
         self._base.close()
+
+
+def _settled(mtime_ns: int) -> int:
+    """The time to trust a folder by; none while it may still change within the clock's grain."""
+    return 0 if time.time() - mtime_ns / 1e9 < _RACY_SECONDS else mtime_ns
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -183,11 +189,20 @@ def set_aside(path: Path) -> None:
 
 def _values(row: Row) -> list[Any]:
     data = row.__dict__
-    return [json.dumps(data[name]) if name in _JSON else data[name] for name in _COLUMNS]
+    values = [json.dumps(data[name]) if name in _JSON else data[name] for name in _COLUMNS]
+    values[_OVER] = int(values[_OVER])
+    return [*values, _crc(values)]
+
+
+def _crc(values: Sequence[Any]) -> int:
+    """SQLite does not notice a bit that flipped on the disk; this does."""
+    return zlib.crc32(repr(list(values)).encode("utf-8", "surrogatepass"))
 
 
 def _row(values: tuple[Any, ...]) -> Row:
-    data = dict(zip(_COLUMNS, values, strict=True))
+    if _crc(values[:-1]) != values[-1]:
+        raise ValueError("a line of the index is damaged")
+    data = dict(zip(_COLUMNS, values[:-1], strict=True))
     for name in _JSON:
         data[name] = json.loads(data[name])
     data["over"] = bool(data["over"])
@@ -202,7 +217,10 @@ def listing(workspace: WorkspaceDir, *, experiment: str | None = None, limit: in
     for row in rows:
         if not row.over:
             found.extend(_from_files(RunDir(row.path)))
-    for folder in runs.experiment_folders(workspace):
+    folders = list(runs.experiment_folders(workspace))
+    present = {str(folder) for folder in folders}
+    found = [row for row in found if os.path.dirname(row.path) in present]
+    for folder in folders:
         if trusted.get(str(folder)) == folder.stat().st_mtime_ns:
             continue
         names = {entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)}
@@ -228,16 +246,21 @@ def _indexed(workspace: WorkspaceDir, limit: int | None) -> tuple[list[Row], dic
     path = workspace.index
     if not path.is_file():
         return [], {}
-    query = f"select {', '.join(_COLUMNS)} from runs"
+    query = f"select {', '.join(_COLUMNS)}, crc from runs"
     if limit is not None:
         query += f" where not over or path in (select path from runs order by created desc limit {int(limit)})"
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as base:
             if base.execute("pragma user_version").fetchone()[0] != _VERSION:
                 return [], {}
-            folders = dict(base.execute("select path, mtime from folders").fetchall())
-            return [_row(values) for values in base.execute(query)], folders
-    except (sqlite3.Error, ValueError, TypeError):
+            base.execute("begin")  # one moment for all that is read
+            seen = base.execute("select path, mtime, runs from folders").fetchall()
+            found = [_row(values) for values in base.execute(query)]
+            total = base.execute("select count(*) from runs").fetchone()[0]
+            if total != sum(count for _, _, count in seen) or len(found) < min(total, limit or total):
+                return [], {}  # lines are missing
+            return found, {path: mtime for path, mtime, _ in seen}
+    except (sqlite3.Error, ValueError, TypeError, OverflowError):
         # damaged or just being replaced: the directories have everything
         return [], {}
 
@@ -265,16 +288,17 @@ def rebuild(workspace: WorkspaceDir, summarise: Callable[[RunDir], dict[str, Any
     """Make the index anew from the run directories; returns how many runs it has."""
     fresh = workspace.index.with_name("index.new")
     fresh.unlink(missing_ok=True)
-    marks = ", ".join("?" * len(_COLUMNS))
     count = 0
     with closing(_connect(fresh)) as base:
         for folder in runs.experiment_folders(workspace):
+            mtime, before = folder.stat().st_mtime_ns, count
             for entry in sorted(os.scandir(folder), key=lambda e: e.name):
                 run = RunDir(entry.path)
                 for row in _from_files(run):
                     row.metrics.update(summarise(run))
-                    base.execute(f"insert or replace into runs values ({marks})", _values(row))
+                    base.execute(_INSERT, _values(row))
                     count += 1
+            base.execute(_SEEN, (str(folder), _settled(mtime), count - before))
         base.commit()
         base.execute("pragma wal_checkpoint(truncate)")
         base.execute("pragma journal_mode = delete")

@@ -195,9 +195,12 @@ class ObjectStore:
                     count += 1
         return count
 
-    def gc(self, live: set[str], *, grace: float = 86400.0, now: float | None = None) -> dict[str, int]:
+    def gc(
+        self, live: set[str] | Callable[[], set[str]], *, grace: float = 86400.0, now: float | None = None
+    ) -> dict[str, int]:
         """Remove objects that nothing needs; ``{"packs": removed, "bytes": freed}``.
 
+        *live*, where it is a function, is asked when nobody else can write any more, so nothing comes in between.
         Young packs stay (*grace*, seconds).  Raises ``Conflict`` while something is being written.  Packs that
         are mostly dead, and small ones when there are many, are written anew first.
         """
@@ -208,7 +211,8 @@ class ObjectStore:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as problem:
                 raise Conflict("the content store is being written to", hint="try again in a moment") from problem
-            return self._collect({bytes.fromhex(d) for d in live}, grace, time.time() if now is None else now)
+            needed = live() if callable(live) else live
+            return self._collect({bytes.fromhex(d) for d in needed}, grace, time.time() if now is None else now)
         finally:
             os.close(fd)
 

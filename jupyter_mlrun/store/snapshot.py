@@ -93,16 +93,18 @@ def take(store: ObjectStore, plan: Plan | None, *, extra: Mapping[str, bytes] | 
         same = _unchanged(store, plan.root, signature)
         if same is not None:
             return same
-    reader = store.reader()
     try:
+        # gc waits from the look at what is there until the manifest says what is needed of it
         with store.writer() as writer:
-            keeper = _Keeper(reader, writer)
-            files = [*(_from_plan(plan, keeper) if plan else ()), *_generated(plan, extra or {}, keeper)]
-        manifest = _manifest(files)
-        path = Path(manifest_path(str(store.root), manifest.id))
-        if not path.exists():
-            document = {"format": FORMAT, "id": manifest.id, "bytes": manifest.bytes, "files": manifest.files}
-            write_atomic(path, dump_json(document))
+            reader = store.reader()
+            try:
+                keeper = _Keeper(reader, writer)
+                files = [*(_from_plan(plan, keeper) if plan else ()), *_generated(plan, extra or {}, keeper)]
+            finally:
+                reader.close()
+            writer.seal()
+            manifest = _manifest(files)
+            _write_manifest(Path(manifest_path(str(store.root), manifest.id)), manifest)
         if plan:
             _save_cache(store, plan, signature, None if extra else manifest)
     except OSError as problem:
@@ -110,9 +112,16 @@ def take(store: ObjectStore, plan: Plan | None, *, extra: Mapping[str, bytes] | 
             f"the snapshot cannot be written to {store.root}: {problem.strerror or problem}",
             hint="free space there (jupyter mlrun gc) and try again",
         ) from problem
-    finally:
-        reader.close()
     return Snapshot(manifest.id, manifest.count, manifest.bytes)
+
+
+def _write_manifest(path: Path, manifest: Manifest) -> None:
+    """Make the manifest exist; one that is there becomes young again, so that gc knows that it is wanted."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        document = {"format": FORMAT, "id": manifest.id, "bytes": manifest.bytes, "files": manifest.files}
+        write_atomic(path, dump_json(document))
 
 
 class _Keeper:
@@ -285,6 +294,10 @@ def _unchanged(store: ObjectStore, root: Path, signature: str) -> Snapshot | Non
         same = read_json(_cache_path(store, root).with_suffix(".same.json"))
     except (OSError, ValueError):
         return None
-    if same.get("signature") != signature or not Path(manifest_path(str(store.root), same["manifest"])).exists():
+    if same.get("signature") != signature:
+        return None
+    try:
+        os.utime(manifest_path(str(store.root), same["manifest"]))  # wanted again: gc leaves it
+    except FileNotFoundError:
         return None
     return Snapshot(same["manifest"], same["count"], same["bytes"])
