@@ -72,7 +72,7 @@ def test_escaped_children_are_found_by_their_mark(monkeypatch: pytest.MonkeyPatc
         assert not process.members("exp_1_00000001", ()), "another run's processes are not touched"
     finally:
         ended = process.end_tree(lambda: process.members("exp_1_00000000", ()), grace=1.0)
-    assert ended == 1
+    assert ended >= 1
     assert not process.members("exp_1_00000000", ())
 
 
