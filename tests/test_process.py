@@ -34,11 +34,7 @@ RENAMED = "import ctypes, sys; ctypes.CDLL(None).prctl(15, b') Z 1 2 3'); print(
 
 def test_a_name_that_looks_like_stat_fields_is_read_right() -> None:
     child = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import ctypes, sys; ctypes.CDLL(None).prctl(15, b') Z 1 2 3'); print(flush=True); sys.stdin.read()",
-        ],
+        [sys.executable, "-c", RENAMED],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

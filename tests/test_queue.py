@@ -67,7 +67,7 @@ def test_never_a_gpu_outside_the_submitters_own(tokens: list[str] | None, seen: 
 )
 def test_more_than_there_is_fails_with_what_there_is(wants: dict[str, int], words: str) -> None:
     with pytest.raises(BadInput, match=words) as caught:
-        GPUS.check(Resources(**wants), None)  # type: ignore[arg-type]
+        GPUS.check(Resources(**wants), None)
     assert "16 CPU cores, 64 GiB of memory, H100, H100" in str(caught.value)
 
 

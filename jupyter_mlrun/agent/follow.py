@@ -22,6 +22,7 @@ from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.home import WorkspaceDir, workspaces
 from jupyter_mlrun.store.index import IndexWriter
 from jupyter_mlrun.store.series import summary_of
+from jupyter_mlrun.ui import page
 from jupyter_mlrun.worker import process
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from jupyter_mlrun.records import RunState, Spec
 
 MOST_GENERATIONS = 20
+PAGE_SECONDS = 5.0
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Follower:
         self.waiting: dict[str, str] = {}
         self._indexes: dict[str, IndexWriter] = {}
         self._folders: dict[str, int] = {}
+        self._next_pages = 0.0
 
     @property
     def busy(self) -> bool:
@@ -71,6 +74,7 @@ class Follower:
         self._note_reaped()
         self._look()
         self._schedule()
+        self._refresh_pages()
 
     # ---- finding runs --------------------------------------------------------------------------------
 
@@ -189,6 +193,23 @@ class Follower:
         entry.state = runs.finish(entry.run, entry.state, found)
         self._index(entry.workspace).put(entry.run, entry.spec, entry.state)
         del self.active[str(entry.run.path)]
+        self._refresh_page(entry)
+
+    def _refresh_pages(self) -> None:
+        """Keep the pages that somebody has asked for fresh."""
+        if time.monotonic() >= self._next_pages:
+            self._next_pages = time.monotonic() + PAGE_SECONDS
+            for entry in self.active.values():
+                self._refresh_page(entry)
+
+    def _refresh_page(self, entry: Active) -> None:
+        if not entry.run.page.exists():
+            return
+        try:
+            page.write(entry.run, waiting=self.waiting.get(entry.spec.run_id))
+        except (OSError, ValueError, JupyterMLRunError) as problem:
+            # a page that cannot be drawn is no reason to lose sight of runs
+            print(f"{entry.run.page}: {problem}", file=sys.stderr)
 
     def _move(self, entry: Active, to: Status, **more: Any) -> None:
         entry.state = runs.move(entry.run, entry.state, to, **more)
