@@ -5,13 +5,16 @@ Errors are one line and a hint on stderr: exit 2 for wrong use, 1 for a failure,
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -56,7 +59,37 @@ def _find(text: str) -> Run:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, default=str))
+    click.echo(json.dumps(_valid(value), indent=2, default=str, allow_nan=False))
+
+
+def _valid(value: Any) -> Any:
+    """The same as JSON can hold it: NaN and the infinities become words that ``float`` reads."""
+    if isinstance(value, dict):
+        return {str(key): _valid(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_valid(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print text that has names from elsewhere in it."""
+    click.echo(_for_terminal(text), err=err)
+
+
+class _Terminal(io.TextIOBase):
+    """A stream that passes on what does nothing to a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self.stream.write(_for_terminal(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
 
 
 def _submit_options(command: Command) -> Command:
@@ -88,7 +121,7 @@ def submit(script: str, arguments: tuple[str, ...], *, block: bool, quiet: bool,
         request = sdk.Request(**{**request.__dict__, "experiment": Path(script).stem})
     config = settings.load()
     if dry_run:
-        click.echo(sdk.dry_run(request, config))
+        _say(sdk.dry_run(request, config))
         return
     run = sdk.submit(request, config)
     if quiet:
@@ -96,7 +129,7 @@ def submit(script: str, arguments: tuple[str, ...], *, block: bool, quiet: bool,
     else:
         click.echo(f"{run.spec.experiment} → {run.spec.target}: run {run.id}")
         for path, why in run.spec.left_out[:8]:
-            click.echo(f"  left out: {path} ({why})")
+            _say(f"  left out: {path} ({why})")
         click.echo(f"  follow it: jupyter mlrun logs -f {run.id.rpartition('_')[2]}")
     if block:
         sys.exit(_wait([run], show=not quiet))
@@ -107,7 +140,8 @@ def _wait(runs: Sequence[Run], *, show: bool) -> int:
     code = 0
     for run in runs:
         try:
-            run.wait_for_completion(show_output=show, raise_on_error=False)
+            with redirect_stdout(_Terminal(sys.stdout)):
+                run.wait_for_completion(show_output=show, raise_on_error=False)
         except KeyboardInterrupt:
             return 130
         code = run.state.process_exit_code or code
@@ -176,7 +210,7 @@ def show(run: str, as_json: bool) -> None:
     if as_json:
         _print_json({"spec": found.spec.to_json(), **found.get_details(), "metrics": found.get_metrics()})
         return
-    click.echo(view.as_text(found.directory, waiting=client.queue_of(_home())["waiting"].get(found.id)))
+    _say(view.as_text(found.directory, waiting=client.queue_of(_home())["waiting"].get(found.id)))
 
 
 @cli.command()
@@ -198,11 +232,10 @@ def logs(run: str, follow: bool, rank: int, lines: int | None, raw: bool) -> Non
         return
     reader = text.Follower(found.directory.log(rank, ranks))
     gap = text.dropped(found.directory, rank, ranks)
-    clean = (lambda piece: piece) if raw else _for_terminal
     while True:
         over = bool(found.state.is_over)
-        while piece := reader.more():
-            click.echo(clean(piece), nl=False)
+        while piece := reader.more_bytes():
+            click.echo(piece if raw else _for_terminal(reader.decode(piece)), nl=False)
             if gap is not None and gap[0] <= reader.offset < gap[1]:
                 click.echo(f"\n[{gap[1] - gap[0]:,} bytes dropped here: the log grew over its limit]")
                 reader.offset = gap[1]
@@ -286,7 +319,7 @@ def fsck(rebuild: bool, as_json: bool) -> None:
         if done is not None:
             click.echo(f"rebuilt the index: {done['runs']} runs; recovered {done['packs']} packs")
         for line in found:
-            click.echo(line)
+            _say(line)
         click.echo(f"{len(found)} problems" if found else "no problems")
     sys.exit(1 if found else 0)
 
@@ -368,9 +401,9 @@ def doctor(as_json: bool) -> None:
 
 
 def _tell(problem: JupyterMLRunError) -> int:
-    click.echo(f"jupyter mlrun: {problem.message}", err=True)
+    _say(f"jupyter mlrun: {problem.message}", err=True)
     if problem.hint:
-        click.echo(f"  hint: {problem.hint}", err=True)
+        _say(f"  hint: {problem.hint}", err=True)
     return problem.exit_code
 
 
@@ -400,6 +433,10 @@ def _invoke(arguments: list[str] | None, prog: str) -> int:  # noqa: PLR0911 -- 
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal or pipe that knows fewer letters than we print gets what it can show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = _invoke(None, "jupyter mlrun")
         sys.stdout.flush()

@@ -33,15 +33,22 @@ def _line(line: str) -> str:
     if "\r" in line:
         # a bar that ends in \r shows what came before it
         line = next((part for part in reversed(line.split("\r")) if part), "")
-    while "\b" in line:
-        shorter = re.sub(r"[^\b]\x08|^\x08+", "", line)
-        if shorter == line:
-            break
-        line = shorter
+    if "\b" in line:
+        line = _rubbed_out(line)
     line = _CONTROLS.sub("", line)
     if len(line) > LONGEST_LINE:
         line = f"{line[:LONGEST_LINE]} … [{len(line) - LONGEST_LINE:,} more characters in this line]"
     return line
+
+
+def _rubbed_out(line: str) -> str:
+    kept: list[str] = []
+    for character in line:
+        if character != "\b":
+            kept.append(character)
+        elif kept:
+            kept.pop()
+    return "".join(kept)
 
 
 def dropped(run: RunDir, rank: int = 0, ranks: int = 1) -> tuple[int, int] | None:
@@ -88,7 +95,7 @@ def tail(run: RunDir, rank: int = 0, ranks: int = 1, *, lines: int = 200, window
         shown.pop()
     if gap is not None and start == gap[1]:
         shown.insert(0, f"[{gap[1] - gap[0]:,} bytes dropped here: the log grew over its limit]")
-    return "\n".join(shown[-lines:])
+    return "\n".join(shown[-lines:]) if lines > 0 else ""
 
 
 class Follower:
@@ -102,13 +109,21 @@ class Follower:
 
     def more(self, limit: int = 1 << 20) -> str:
         """The next piece; empty when nothing came."""
+        return self.decode(self.more_bytes(limit))
+
+    def decode(self, data: bytes) -> str:
+        """The text of the next bytes; a character that they cut waits for its rest."""
+        return self._decoder.decode(data)
+
+    def more_bytes(self, limit: int = 1 << 20) -> bytes:
+        """The next piece as it was written."""
         try:
             info = self.path.stat()
         except FileNotFoundError:
-            return ""
+            return b""
         if info.st_ino != self._inode or info.st_size < self.offset:
             self._inode, self.offset = info.st_ino, 0
             self._decoder.reset()
         data = read(self.path, self.offset, limit)
         self.offset += len(data)
-        return self._decoder.decode(data)
+        return data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ Array = npt.NDArray[Any]
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
     """Round numbers from *low* to *high*."""
     span = high - low
-    if not math.isfinite(span) or span <= 0:
+    if not math.isfinite(span) or span / count < sys.float_info.min:
         return [low]
     step = 10.0 ** math.floor(math.log10(span / count))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= count)
@@ -81,7 +82,7 @@ class _Frame:
 
 def _range(values: Array) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
-    if low == high:
+    if low / 2 == high / 2:
         pad = abs(low) / 2 or 0.5
         return low - pad, high + pad
     return low, high

@@ -116,21 +116,31 @@ def as_html(run: RunDir, *, waiting: str | None = None) -> str:
 
 def _text(seen: Look) -> str:
     spec, state = seen.spec, seen.state
-    name = f"  ({spec.display_name})" if spec.display_name else ""
+    name = f"  ({_t(spec.display_name)})" if spec.display_name else ""
     lines = [f"{seen.icon} {state.shown}  {spec.run_id}{name}"]
     if seen.why:
-        lines.append(f"  {seen.why}")
+        lines.append(f"  {_t(seen.why)}")
     lines.append(f"  on {spec.target}, elapsed {duration(seen.elapsed)}")
     if spec.parameters:
-        lines.append("  parameters: " + ", ".join(f"{k}={p['text']}" for k, p in spec.parameters.items()))
+        lines.append("  parameters: " + _t(", ".join(f"{k}={p['text']}" for k, p in spec.parameters.items())))
     last = seen.metrics.last()
     if last:
-        lines.append("  metrics: " + ", ".join(f"{k}={number(v)}" for k, v in list(last.items())[:MOST_CHARTS]))
+        lines.append("  metrics: " + _t(", ".join(f"{k}={number(v)}" for k, v in list(last.items())[:MOST_CHARTS])))
     lines += [f"  ! {warning}" for warning in seen.warnings()]
     if seen.log:
         lines += ["  last lines of the log:", *(f"    {line}" for line in seen.log.splitlines()[-10:])]
     lines.append(f"  {seen.run.path}")
-    return "\n".join(lines)
+    return _whole("\n".join(lines))
+
+
+def _t(value: str) -> str:
+    """One line of text that does nothing to a terminal."""
+    return text.plain(value.replace("\n", " "))
+
+
+def _whole(value: str) -> str:
+    # lone surrogates cannot be encoded, and a notebook must be
+    return value.encode("utf-8", "replace").decode()
 
 
 def _html(seen: Look) -> str:
@@ -147,8 +157,7 @@ def _html(seen: Look) -> str:
 
 
 def _e(value: str) -> str:
-    # lone surrogates cannot be encoded, and a notebook must be
-    return html.escape(value.encode("utf-8", "replace").decode(), quote=True)
+    return html.escape(_whole(value), quote=True)
 
 
 @cache
