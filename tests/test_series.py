@@ -224,7 +224,8 @@ def test_a_copy_that_is_behind_catches_up(tmp_path: Path) -> None:
     for share in (0.001, 0.3, 0.7, 1):
         for file in files:
             data = file.read_bytes()
-            (copy / file.name).write_bytes(data[: len(data) if share == 1 else int(len(data) * share * random_.random())])
+            end = len(data) if share == 1 else int(len(data) * share * random_.random())
+            (copy / file.name).write_bytes(data[:end])
         reader.refresh()
     reader.refresh()
     assert [v for n in range(5) for v in reader.series(f"m{n}").objects] == [

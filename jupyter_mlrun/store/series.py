@@ -246,7 +246,7 @@ class MetricReader:
 
     @property
     def dropped(self) -> int:
-        """Values that could not be stored: the disk was full."""
+        """Calls whose values could not be stored: the disk was full."""
         return sum(segment.dropped for segment in self._segments.values())
 
     @property

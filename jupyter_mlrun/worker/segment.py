@@ -14,6 +14,7 @@ import sys
 import weakref
 import zlib
 from itertools import count
+from operator import itemgetter
 from time import monotonic, time_ns
 
 from . import segformat as form
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Link = Tuple[int, Dict[int, "Window"]]
     # the source of places, five views of the same bytes (each starting one field later), and what comes after
     Window = Tuple[Callable[[], int], Any, Any, Any, Any, Any, Link]
+    ReadyRow = Tuple[Callable[[Any], Tuple[Any, ...]], Tuple[type, ...], "_Row"]
     RowWindow = Tuple[Callable[[], int], Any, Any, int, Tuple[int, Dict[int, "RowWindow"]]]
 
 RUN_DIR = "JUPYTER_MLRUN_RUN_DIR"
@@ -192,7 +194,8 @@ class MetricWriter:
         self._attempts, self._next_name, self._next_text = count().__next__, count().__next__, count().__next__
         self._files: Dict[Any, _SegmentFile] = {}
         self._rows: Dict[Any, _Row] = {}  # by schema
-        self._ready_rows: Dict[Any, _Row] = {}  # by names and Python types, as they come
+        self._ready_rows: Dict[Any, ReadyRow] = {}  # by names and Python types, as they come
+        self._latest_rows: Dict[int, ReadyRow] = {}  # by the number of metrics
         self._float_codes: Dict[Any, int] = {}
         self._int_codes: Dict[Any, int] = {}
         self._name_ids: Dict[Any, int] = {}
@@ -223,6 +226,7 @@ class MetricWriter:
             else:
                 raise TypeError
             take, words, steps, times, values, bits, _ = self._window
+            # this place is ours alone; the factors 5 and 3 are segformat's
             i = take() << 2
             steps[i] = whole
             times[i] = now = time_ns()
@@ -239,13 +243,16 @@ class MetricWriter:
 
     def log_row(self, metrics: Mapping[str, Any], step: Optional[int] = None) -> None:
         """Store the values of several metrics at one step."""
+        if type(metrics) is dict and len(metrics) < FEWEST_IN_ROW:
+            for name, value in list(metrics.items()):
+                self.log(name, value, step)
+            return
         try:
-            values = metrics.values()
-            if len(values) < FEWEST_IN_ROW:
-                for name, value in metrics.items():
-                    self.log(name, value, step)
-                return
-            row = self._ready_rows[tuple(metrics), tuple(map(type, values))]
+            # most loops log the same metrics each time
+            pick, types, row = self._latest_rows[len(metrics)]
+            values = pick(metrics)
+            if tuple(map(type, values)) != types:
+                raise TypeError
             if type(step) is int and step != NO_STEP:
                 row.put(step, values)
             elif step is None:
@@ -328,6 +335,13 @@ class MetricWriter:
     def _put_row(self, metrics: Any, step: int) -> None:
         if not hasattr(metrics, "items"):
             raise Refused("row", f"several metrics are given as a dict, not as {type(metrics).__name__}")
+        key = tuple(metrics), tuple(map(type, metrics.values()))
+        ready = self._ready_rows.get(key)
+        if ready is not None and ready is not self._latest_rows[len(metrics)]:
+            # loops that log two sets of metrics in turn
+            self._latest_rows[len(metrics)] = ready
+            self.log_row(metrics, step if step != NO_STEP else None)
+            return
         items: List[Tuple[Any, str, int, Any]] = []
         for name, value in metrics.items():
             try:
@@ -340,10 +354,9 @@ class MetricWriter:
                 self._put_one(self._name_id(name), (kind, value), step)
             return
         row.put(step, [self._text_id(v) if kind in form.TEXT_KINDS else v for _, _, kind, v in items])
-        names, types = tuple(metrics), tuple(map(type, metrics.values()))
-        as_it_came = names == tuple(item[1] for item in items)
-        if as_it_came and all(t in {int, bool} or issubclass(t, float) for t in types):
-            self._ready_rows[names, types] = row
+        as_it_came = key[0] == tuple(item[1] for item in items)
+        if as_it_came and all(t in {int, bool} or issubclass(t, float) for t in key[1]):
+            self._latest_rows[len(items)] = self._ready_rows[key] = (itemgetter(*key[0]), key[1], row)
 
     def _row(self, schema: Tuple[Tuple[str, int], ...]) -> Optional[_Row]:
         """The row segment of *schema*; None where scalars serve better."""

@@ -120,8 +120,9 @@ print(json.dumps([reader.dropped, reader.misused, reader.last(), [f for f in lef
     said = in_small_tmpfs(place, "64k", code)
     assert said.returncode == 0, said.stderr
     dropped, misused, last, leftovers = json.loads(said.stdout)
-    assert (misused, last, leftovers) == (100, {"m": 1.5}, [])
-    assert dropped >= 100
+    # the name of the metric had no place either, so the values behind it were not even looked at
+    assert (misused, last, leftovers) == (0, {"m": 1.5}, [])
+    assert dropped == 200
 
 
 WRITING = """
