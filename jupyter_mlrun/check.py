@@ -96,6 +96,8 @@ def _of_events(run: RunDir) -> Iterator[Problem]:
     try:
         lines = [line for line in run.events.read_bytes().split(b"\n") if line.strip()]
         events = list(runs.events(run))
+    except FileNotFoundError:
+        lines, events = [], []
     except OSError as problem:
         yield Problem("fail", where, f"cannot be read: {problem.strerror or problem}")
         return

@@ -176,7 +176,7 @@ def _old_manifests(place: WorkspaceDir, store: ObjectStore, grace: float, now: f
     """Manifests that no run has, and none will: a submit under way has just written or touched its own."""
     listed = snapshot.list_manifests(store)  # before the runs: one that comes meanwhile is not listed
     used = set()
-    for run in runs.run_dirs(place):
+    for run in list(runs.run_dirs(place)):
         spec = runs.read_spec(run)
         if spec.snapshot:
             used.add(str(spec.snapshot["id"]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jupyter_mlrun.errors import BadInput, NotFound
 from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.sdk.run import Run
-from jupyter_mlrun.store.home import WorkspaceDir, workspaces
+from jupyter_mlrun.store.home import WorkspaceDir, open_home, workspaces
 from jupyter_mlrun.store.index import Row, listing
 from jupyter_mlrun.words import did_you_mean
 
@@ -23,8 +23,10 @@ _SHOWN = 10
 def find(home: Path, text: str, workspace: str | None = None) -> Run:
     """The run that *text* names.
 
-    Raises ``NotFound`` where there is none and ``BadInput`` with the candidates where there are several.
+    Raises ``NotFound`` where there is none, ``BadInput`` with the candidates where there are several, and
+    ``NewerStore`` for a home that a newer program made.
     """
+    open_home(home, create=False)
     places = workspaces(home) if workspace is None else [WorkspaceDir(home, workspace)]
     rows = sorted((row for place in places for row in listing(place)), key=lambda row: row.created, reverse=True)
     return Run.at(RunDir(_choose(rows, text).path))

@@ -22,12 +22,13 @@ from jupyter_mlrun.upkeep import repair
 from tests.runs import ended_run
 
 CLI = [sys.executable, "-c", "from jupyter_mlrun.cli import main; main()"]
-COUNT = 40
+COUNT = 24
 
 
 @pytest.fixture
-def place(home: Path) -> WorkspaceDir:
+def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> WorkspaceDir:
     """A workspace with runs that have ended, and the index that an agent left."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # no power is cut here, and it takes most of the time
     made = WorkspaceDir(home, "default").make()
     for number in range(COUNT):
         ended_run(made, experiment=f"exp{number % 3}", number=number)
