@@ -21,7 +21,7 @@ import pytest
 
 from jupyter_mlrun.errors import BadInput
 from jupyter_mlrun.store.series import MetricReader
-from jupyter_mlrun.worker import metricinput, segformat, segment
+from jupyter_mlrun.worker import metricinput, segfile, segformat, segment
 from jupyter_mlrun.worker.segment import MetricWriter
 
 ROOT = Path(__file__).parent.parent
@@ -574,6 +574,6 @@ def test_only_known_file_systems_are_mapped(
     escaped = str(place).replace(" ", "\\040")
     table = tmp_path / "mountinfo"
     table.write_text(f"1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:5 / {escaped} rw shared:1 - {kind} server:/x rw\n")
-    monkeypatch.setattr(segment, "MOUNTS", str(table))
-    assert segment.can_map(str(place / "run")) is maps
-    assert segment.can_map(str(tmp_path))
+    monkeypatch.setattr(segfile, "MOUNTS", str(table))
+    assert segfile.can_map(str(place / "run")) is maps
+    assert segfile.can_map(str(tmp_path))

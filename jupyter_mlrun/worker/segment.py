@@ -1,16 +1,14 @@
 """Metrics as the user's process writes them: fixed-size records in memory-mapped segments, one set per process.
 
-Writes ``<run_dir>/metrics/*``; reads nothing but /proc/self/mountinfo.  No thread, no lock, no system call for a
+Writes ``<run_dir>/metrics/*`` (through ``segfile``); reads nothing.  No thread, no lock, no system call for a
 record: each takes its place from an atomic counter, so threads, signal handlers and finalizers may log at any
 moment, and what was logged outlives SIGKILL.  Standard library only (Python 3.9+), and few modules of it.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
-import sys
 import weakref
 import zlib
 from itertools import count
@@ -19,6 +17,7 @@ from time import monotonic, time_ns
 
 from . import segformat as form
 from .metricinput import Refused, clean_name, clean_step, encode, encode_json, quote
+from .segfile import SegmentFile, append_line, can_map
 from .segformat import FEWEST_IN_ROW, FLOAT, INT, NO_STEP, ROW_MARK, WORD, head_code, signed
 
 TYPE_CHECKING = False
@@ -33,114 +32,16 @@ if TYPE_CHECKING:
 
 RUN_DIR = "JUPYTER_MLRUN_RUN_DIR"
 STRICT = "JUPYTER_MLRUN_STRICT"
-MOUNTS = "/proc/self/mountinfo"
 RETRY_SECONDS = 0.02  # between attempts to grow on a full disk
 MANY_NAMES = 10_000
 MOST_SCHEMAS = 64  # row segments of one process; other combinations are written as scalars
 KEPT_TEXTS = 1024  # texts that are remembered, so that a repeated one is stored once
-# file systems where a mapping is coherent with read() and space that was reserved stays reserved
-MAPPABLE = {"ext2", "ext3", "ext4", "xfs", "tmpfs", "ramfs", "overlay", "f2fs"}
-_UNTRACKED: Dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-
-
-def can_map(folder: str) -> bool:
-    """Whether files in *folder* may be mapped: local file systems of Linux, little-endian machines."""
-    if sys.platform != "linux" or sys.byteorder != "little":
-        return False
-    place, kind = "", ""
-    path = os.path.realpath(folder) + "/"
-    try:
-        with open(MOUNTS, "rb") as file:
-            for line in file:
-                left, _, right = line.partition(b" - ")
-                point = os.fsdecode(left.split()[4].decode("unicode_escape").encode("latin-1")).rstrip("/") + "/"
-                # of two mounts at one place the later hides the earlier
-                if path.startswith(point) and len(point) >= len(place):
-                    place, kind = point, right.split()[0].decode()
-    except (OSError, ValueError, IndexError):
-        return False
-    return kind in MAPPABLE
-
-
-class _SegmentFile:
-    """One segment file: made whole with its header, then grown block by block (or by appending)."""
-
-    def __init__(self, path: str, header: form.Header, mapped: bool) -> None:
-        self.path, self.size, self.record_size, self.salt = path, header.size, header.record_size, header.salt
-        self.unit = header.unit
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            if mapped:
-                os.posix_fallocate(fd, 0, header.size)
-            os.pwrite(fd, header.pack(), 0)
-            self._counters = _map(fd, 0, form.PAGE).cast("Q") if mapped else None
-        except BaseException:
-            os.unlink(path)
-            raise
-        finally:
-            os.close(fd)
-        # a mapped file is opened anew for each block: the user may close all descriptors at any time
-        self._fd = -1 if mapped else os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-
-    def block(self, number: int) -> memoryview:
-        """Block *number*, mapped; calling again, from wherever, gives the same bytes."""
-        unit = self.unit * self.record_size
-        start = self.size + form.block_start(number) * unit
-        length = form.block_length(number) * unit
-        fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            # a full disk is an error here; without this it would be a SIGBUS in the training loop
-            os.posix_fallocate(fd, start, length)
-            return _map(fd, start, length)
-        finally:
-            os.close(fd)
-
-    def append(self, record: bytes) -> None:
-        """Add *record* where mapping is not to be trusted."""
-        written = os.write(self._fd, record)
-        if written != len(record):
-            size = os.fstat(self._fd).st_size - self.size
-            os.ftruncate(self._fd, self.size + size - size % self.record_size)
-            raise OSError("the disk is full")
-
-    def count(self, at: int, number: int) -> None:
-        """Write a counter of the header."""
-        if self._counters is not None:
-            self._counters[at >> 3] = number
-            return
-        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.pwrite(fd, struct.pack("<Q", number), at)
-        finally:
-            os.close(fd)
-
-    def remove(self) -> None:
-        """Nobody used it: another thread was first."""
-        if self._fd >= 0:
-            os.close(self._fd)
-        os.unlink(self.path)
-
-
-def _map(fd: int, start: int, length: int) -> memoryview:
-    slack = start % mmap.ALLOCATIONGRANULARITY
-    return memoryview(mmap.mmap(fd, length + slack, offset=start - slack, **_UNTRACKED))[slack:]
-
-
-def _append_line(path: str, line: str) -> None:
-    """Add a line to a side file.  It begins with a line end, too: one that a full disk tore harms no other."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        data = f"\n{line}\n".encode("ascii")
-        if os.write(fd, data) != len(data):
-            raise OSError("the disk is full")
-    finally:
-        os.close(fd)
 
 
 class _Row:
     """The row segment of one schema: an ordered tuple of names and kinds."""
 
-    def __init__(self, file: _SegmentFile, kinds: Tuple[int, ...], grow: Callable[..., memoryview]) -> None:
+    def __init__(self, file: SegmentFile, kinds: Tuple[int, ...], grow: Callable[..., memoryview]) -> None:
         self._file, self._grow = file, grow
         self._pack = struct.Struct("<qq" + "".join("d" if k == FLOAT else "q" for k in kinds)).pack
         self._size, self._salt = file.record_size, file.salt & 0xFFFFFFFF
@@ -192,7 +93,7 @@ class MetricWriter:
         self._next_dropped, self._next_misused = count(1).__next__, count(1).__next__
         self._base = f"r{self.rank}-{os.getpid()}-{time_ns():x}-{os.urandom(3).hex()}"
         self._attempts, self._next_name, self._next_text = count().__next__, count().__next__, count().__next__
-        self._files: Dict[Any, _SegmentFile] = {}
+        self._files: Dict[Any, SegmentFile] = {}
         self._rows: Dict[Any, _Row] = {}  # by schema
         self._ready_rows: Dict[Any, ReadyRow] = {}  # by names and Python types, as they come
         self._latest_rows: Dict[int, ReadyRow] = {}  # by the number of metrics
@@ -367,10 +268,10 @@ class MetricWriter:
             row = self._rows.setdefault(schema, _Row(self._file(schema), kinds, self._grow))
         return row
 
-    def _scalars(self) -> _SegmentFile:
+    def _scalars(self) -> SegmentFile:
         return self._files.get(None) or self._file(None)
 
-    def _file(self, schema: Optional[Tuple[Tuple[str, int], ...]]) -> _SegmentFile:
+    def _file(self, schema: Optional[Tuple[Tuple[str, int], ...]]) -> SegmentFile:
         """The file of a schema, or of scalars (None).  Of several threads that make it one wins."""
         self._may_grow()
         os.makedirs(self.metrics_dir, 0o700, exist_ok=True)
@@ -386,7 +287,7 @@ class MetricWriter:
         header.started_ns, header.monotonic_ns = time_ns(), int(monotonic() * 1e9)
         if schema is None:
             header.dropped, header.misused = self.dropped, self.misused
-        mine = _SegmentFile(self._path(f".{self._attempts()}{end}"), header, self._mapped)
+        mine = SegmentFile(self._path(f".{self._attempts()}{end}"), header, self._mapped)
         file = self._files.setdefault(schema, mine)
         if file is not mine:
             mine.remove()
@@ -400,7 +301,7 @@ class MetricWriter:
         longs = view.cast("q")
         return count().__next__, longs, longs[1:], longs[2:], view.cast("d")[3:], longs[3:], (number, {})
 
-    def _grow(self, file: _SegmentFile, number: int) -> memoryview:
+    def _grow(self, file: SegmentFile, number: int) -> memoryview:
         self._may_grow()
         return file.block(number)
 
@@ -432,7 +333,7 @@ class MetricWriter:
             if number == MANY_NAMES:
                 self._warn("many-names", f"more than {MANY_NAMES:,} metric names: views will show them in pages")
             # before any record that uses it; of two threads that come here at once both ids are good
-            _append_line(self._path(form.NAMES_END), f"[{number}, {quote(text)}]")
+            append_line(self._path(form.NAMES_END), f"[{number}, {quote(text)}]")
             known = self._name_ids.setdefault(text, number)
         if isinstance(name, str) and len(name) <= 1000:
             self._name_ids[name] = known
@@ -465,7 +366,7 @@ class MetricWriter:
             self._may_grow()
             self._scalars()  # makes the folder
             known = self._next_text()
-            _append_line(self._path(form.TEXTS_END), f"[{known}, {text}]")
+            append_line(self._path(form.TEXTS_END), f"[{known}, {text}]")
             if len(text) < 256 and len(self._text_ids) < KEPT_TEXTS:
                 self._text_ids[text] = known
         return known
