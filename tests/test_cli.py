@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def one(cell: str = "print('hello')", **options: object) -> Run:
     return run
 
 
-def recorded(home: Path, number: int, **more: object) -> RunDir:
+def recorded(home: Path, number: int, **more: Any) -> RunDir:
     """A run that has ended, without any process."""
     return ended_run(WorkspaceDir(home, "default").make(), number=number, **more)
 
