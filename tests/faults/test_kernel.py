@@ -1,0 +1,246 @@
+"""A real kernel: interrupted, restarted, shut down and killed under a live run (F071-F073); its output (F074)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+from jupyter_mlrun.rundir import RunDir
+from jupyter_mlrun.sdk.run import Run
+from jupyter_mlrun.store.home import WorkspaceDir
+from jupyter_mlrun.store.index import listing
+from tests.support import PATIENCE, finish, kill_agent, kill_worker, log_of, running, until
+
+# goes on when the gate opens, so that whatever happens to the kernel happens while the run is live
+CELL = """
+import os, time
+from jupyter_mlrun import log
+print("begun", flush=True)
+while not os.path.exists({gate!r}):
+    time.sleep(0.01)
+for i in range(20):
+    log("loss", 1 / (i + 1), step=i)
+    print("step", i, flush=True)
+"""
+WHOLE = ["begun", *(f"step {i}" for i in range(20))]
+Message = dict[str, Any]
+
+
+class Kernel:
+    """A kernel and a client that keeps every message of its outputs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel(cwd=str(folder))
+        self.client: BlockingKernelClient
+        self.seen: list[Message] = []
+        self.connect()
+
+    @property
+    def pid(self) -> int:
+        """The kernel's process."""
+        provisioner: Any = self.manager.provisioner
+        return int(provisioner.pid)
+
+    def connect(self) -> None:
+        self.client = self.manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=PATIENCE)
+
+    def execute(self, code: str, *, meanwhile: Callable[[], None] | None = None) -> list[Message]:
+        """The messages of the cell *code*; *meanwhile* is called once it has said something."""
+        asked = self.client.execute(code)
+        found: list[Message] = []
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            message = self.client.get_iopub_msg(timeout=PATIENCE)
+            self.seen.append(message)
+            if message["parent_header"].get("msg_id") != asked:
+                continue
+            found.append(message)
+            if meanwhile is not None and message["msg_type"] == "display_data":
+                meanwhile()
+                meanwhile = None
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return found
+        raise AssertionError(f"{code!r} never ended: {found}")
+
+    def say(self, code: str) -> str:
+        """What a cell printed; fails where it raised."""
+        messages = self.execute(code)
+        assert not errors(messages), errors(messages)
+        return "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
+
+    def updates(self, display_id: str, until_seen: str) -> list[str]:
+        """The HTML of the updates of a display, up to the first that has *until_seen*."""
+        found: list[str] = []
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            message = self.client.get_iopub_msg(timeout=PATIENCE)
+            content = message["content"]
+            if message["msg_type"] != "update_display_data" or content["transient"]["display_id"] != display_id:
+                continue
+            found.append(content["data"]["text/html"])
+            if until_seen in found[-1]:
+                return found
+        raise AssertionError(f"no update said {until_seen!r}; the last: {found[-1:]}")
+
+    def end(self) -> None:
+        self.client.stop_channels()
+        if self.manager.has_kernel:
+            self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+
+def errors(messages: list[Message]) -> list[str]:
+    """The names and texts of what was raised."""
+    return [f"{m['content']['ename']}: {m['content']['evalue']}" for m in messages if m["msg_type"] == "error"]
+
+
+@pytest.fixture
+def kernel(home: Path, tmp_path: Path) -> Iterator[Kernel]:
+    assert not home.exists()
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    made = Kernel(folder)
+    made.say("%load_ext jupyter_mlrun")
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    return tmp_path / "gate"
+
+
+def the_run(home: Path) -> Run:
+    """The only run there is."""
+    (row,) = listing(WorkspaceDir(home, "default"))
+    return Run.at(RunDir(row.path))
+
+
+def submitted(kernel: Kernel, home: Path, gate: Path) -> Run:
+    """The run of a cell, once its code has begun."""
+    messages = kernel.execute(f"%%submit\n{CELL.format(gate=str(gate))}")
+    assert not errors(messages), errors(messages)
+    run = running(the_run(home))
+    until(lambda: "begun" in log_of(run), "its first line")
+    return run
+
+
+def completes(run: Run, gate: Path) -> None:
+    """Open the gate; the run completes with all that it said."""
+    gate.touch()
+    state = finish(run)
+    assert str(state.status) == "Completed", state.reason
+    assert log_of(run).splitlines() == WHOLE
+    assert run.get_metrics()["loss"] == [1 / (i + 1) for i in range(20)]
+
+
+def offspring(pid: int) -> list[psutil.Process]:
+    """Every process below *pid* now."""
+    return psutil.Process(pid).children(recursive=True)
+
+
+def interrupt(kernel: Kernel, run: Run) -> None:
+    kernel.manager.interrupt_kernel()
+    assert kernel.say("print(_run.id)").split() == [run.id]
+
+
+def restart(kernel: Kernel, run: Run) -> None:  # noqa: ARG001 -- as the others
+    kernel.client.stop_channels()
+    kernel.manager.restart_kernel(now=False)
+    kernel.connect()
+
+
+def shut_down(kernel: Kernel, run: Run) -> None:  # noqa: ARG001
+    kernel.manager.shutdown_kernel(now=True)
+
+
+def kill(kernel: Kernel, run: Run) -> None:  # noqa: ARG001
+    os.kill(kernel.pid, signal.SIGKILL)
+
+
+def kill_all_three(kernel: Kernel, run: Run) -> None:
+    os.killpg(os.getpgid(kernel.pid), signal.SIGKILL)
+    kill_agent(run.home)
+    kill_worker(run)
+
+
+@pytest.mark.parametrize("blow", [interrupt, restart, shut_down, kill, kill_all_three])
+def test_a_run_outlives_what_happens_to_its_kernel(
+    kernel: Kernel, home: Path, gate: Path, blow: Callable[[Kernel, Run], None]
+) -> None:
+    run = submitted(kernel, home, gate)
+    below = offspring(kernel.pid)
+    blow(kernel, run)
+    if blow is not interrupt:
+        # nothing that the kernel started stays behind
+        _, alive = psutil.wait_procs(below, timeout=10)
+        assert not alive, alive
+    completes(run, gate)
+    assert the_run(home) == run
+
+
+def test_interrupt_while_waiting_detaches(kernel: Kernel, home: Path, gate: Path) -> None:
+    def stop_waiting() -> None:
+        run = running(the_run(home))
+        until(lambda: "begun" in log_of(run), "its first line")
+        kernel.manager.interrupt_kernel()
+
+    messages = kernel.execute(f"%%submit -b\n{CELL.format(gate=str(gate))}", meanwhile=stop_waiting)
+    assert not errors(messages), errors(messages)
+    said = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
+    assert "goes on" in said or "detach" in said.lower(), said
+    completes(the_run(home), gate)
+
+
+def test_output_is_html_that_follows_the_run_to_its_end(kernel: Kernel, home: Path, gate: Path) -> None:
+    messages = kernel.execute(f"%%submit\n{CELL.format(gate=str(gate))}")
+    (shown,) = [m["content"] for m in messages if m["msg_type"] == "display_data"]
+    display_id = shown["transient"]["display_id"]
+    assert set(shown["data"]) == {"text/plain", "text/html"}
+    assert "<script" not in shown["data"]["text/html"]
+    kernel.updates(display_id, "Running")
+    gate.touch()
+    last = kernel.updates(display_id, "Completed")[-1]
+    assert "<svg" in last
+    assert "step 19" in last
+    completes(the_run(home), gate)
+    # it is over: the thread that looked after the display is gone
+    threads = "import threading, time\nfor _ in range(100):\n"
+    threads += "    left = [t.name for t in threading.enumerate() if 'mlrun' in t.name]\n"
+    threads += "    if not left: break\n    time.sleep(0.1)\nprint(left)"
+    assert kernel.say(threads).strip() == "[]"
+
+
+def test_loaded_twice_and_reloaded_is_once(kernel: Kernel, home: Path) -> None:
+    kernel.say("%load_ext jupyter_mlrun")
+    kernel.say("%reload_ext jupyter_mlrun")
+    kernel.say("%load_ext autoreload\n%autoreload 2")
+    kernel.say("%reload_ext jupyter_mlrun")
+    count = "[type(c).__name__ for c in get_ipython().configurables if 'MLRun' in type(c).__name__]"
+    assert kernel.say(f"print(sorted({count}))").strip() == "['JupyterMLRun', 'MLRunMagics']"
+    messages = kernel.execute("%%submit\nprint('once')")
+    assert not errors(messages), errors(messages)
+    assert len([m for m in messages if m["msg_type"] == "display_data"]) == 1
+    run = the_run(home)
+    assert str(finish(run).status) == "Completed"
+    assert log_of(run).split() == ["once"]
+
+
+def test_submitted_and_waited_for_inside_the_kernels_event_loop(kernel: Kernel, home: Path) -> None:
+    code = "import asyncio\nasync def go():\n    assert asyncio.get_running_loop().is_running()\n"
+    code += "    get_ipython().run_cell_magic('submit', '', \"print('from a loop')\")\n"
+    code += "    _run.wait_for_completion()\n    return _run.get_status()\nprint('it is', await go())"
+    assert "it is Completed" in kernel.say(code)
+    assert log_of(the_run(home)).split() == ["from", "a", "loop"]
