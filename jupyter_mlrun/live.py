@@ -50,19 +50,27 @@ class Refresher:
                 if not shown:
                     self._thread = None
                     return
-            changed = [self._refresh(display_id, *entry) for display_id, entry in shown]
+            changed = [self._try(display_id, *entry) for display_id, entry in shown]
             pause = FASTEST if any(changed) else min(SLOWEST, pause * 1.3)
+
+    def _try(self, display_id: str, run: Run, before: Any) -> bool:
+        try:
+            return self._refresh(display_id, run, before)
+        except (OSError, ValueError, JupyterMLRunError):
+            # half written, being removed or damaged: no reason to end the view of the others; it is looked at again
+            return False
 
     def _refresh(self, display_id: str, run: Run, before: Any) -> bool:
         """Draw one run anew if its files changed; whether they did."""
         if not run.path.is_dir():
             self._drop(display_id)
             return True
-        now = fingerprint(run)
+        why = _why(run)
+        now = (fingerprint(run), why)
         if now == before:
             return False
         over = run.state.is_over
-        _display(view.bundle(run.directory, waiting=_why(run)), display_id, update=True)
+        _display(view.bundle(run.directory, waiting=why), display_id, update=True)
         if over:
             self._drop(display_id)
         else:

@@ -6,6 +6,7 @@ Reads the notebook's namespace; writes ``_run`` (and ``-o VAR``) into it.
 from __future__ import annotations
 
 import argparse
+import keyword
 import os
 import re
 import shlex
@@ -126,8 +127,8 @@ class MLRunMagics(Magics):
         given: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None
         }
-        if asked.output and not asked.output.isidentifier():
-            raise BadInput(f"-o {asked.output!r} is no name for a variable")
+        if asked.output is not None and not _is_variable(asked.output):
+            raise BadInput(f"-o {asked.output!r} is no name for a variable", hint="for example: -o first_run")
         notebook = notebook_path(self.namespace)
         given.setdefault("experiment", experiment_of(notebook))
         return Request(
@@ -156,7 +157,7 @@ class MLRunMagics(Magics):
                 shown = ", ".join(path for path, _ in spec.left_out[:8])
                 more = f" and {len(spec.left_out) - 8} more" if len(spec.left_out) > 8 else ""
                 print(f"left out of the snapshot: {shown}{more}")
-            live.show(run, refresh=config.live_view and not asked.block)
+            live.show(run, refresh=config.live_view)
         if asked.block:
             try:
                 run.wait_for_completion(show_output=not asked.quiet)
@@ -171,6 +172,11 @@ class MLRunMagics(Magics):
 
         options, arguments = split_line(line, self.namespace)
         cli.run_here([*options, *(["--", *arguments] if arguments else [])])
+
+
+def _is_variable(name: str) -> bool:
+    # a name like __builtins__ or __name__ is Python's own: the notebook would break
+    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
 
 
 def _named(variable: str | None) -> str:

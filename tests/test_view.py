@@ -18,7 +18,7 @@ from jupyter_mlrun.worker.segment import MetricWriter
 
 OURS = {
     "style": set(),
-    "div": {"class"},
+    "div": {"class", "tabindex", "role", "aria-label"},
     "span": {"class"},
     "pre": {"class", "tabindex", "aria-label"},
     "svg": {"viewbox", "width", "height", "role", "aria-label", "class"},

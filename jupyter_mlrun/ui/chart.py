@@ -22,7 +22,7 @@ MOST_POINTS = 300
 Array = npt.NDArray[Any]
 
 
-def ticks(low: float, high: float, count: int = 4) -> list[float]:
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers from *low* to *high*."""
     span = high - low
     if not math.isfinite(span) or span / count < sys.float_info.min:
@@ -68,15 +68,17 @@ class _Frame:
         return round(self.height - BOTTOM - part / (self.y1 / 2 - self.y0 / 2) * (self.height - TOP - BOTTOM), 1)
 
     def axes(self) -> str:
-        parts = []
+        # what the words are, where the picture is stripped from an untrusted notebook
+        parts = ['<text class="mlr-sep">y axis: </text>']
         for value in ticks(self.y0, self.y1):
             at = self.py(value)
             parts.append(f'<line x1="{LEFT}" x2="{self.width - RIGHT}" y1="{at}" y2="{at}" class="mlr-grid"/>')
-            parts.append(f'<text x="{LEFT - 5}" y="{at + 3}" text-anchor="end" class="mlr-tick">{value:.4g}</text>')
-        shown = ticks(self.x0, self.x1, 3)
+            parts.append(f'<text x="{LEFT - 5}" y="{at + 3}" text-anchor="end" class="mlr-tick">{value:.4g} </text>')
+        parts.append('<text class="mlr-sep">; x axis: </text>')
+        shown = ticks(self.x0, self.x1, 4)
         for value in shown:
             text = f'<text x="{self.px(value)}" y="{self.height - 6}" text-anchor="middle" class="mlr-tick">'
-            parts.append(f"{text}{number(int(value) if value == int(value) else value)}</text>")
+            parts.append(f"{text}{number(int(value) if value == int(value) else value)} </text>")
         return "".join(parts)
 
 

@@ -151,7 +151,8 @@ def _html(seen: Look) -> str:
     parts += [f'<div class="mlr-why mlr-is-wait">{_e(warning)}</div>' for warning in seen.warnings()]
     parts += [_chips(seen), _charts(seen)]
     if seen.log:
-        parts.append(f'<pre class="mlr-log" tabindex="0" aria-label="last lines of the log">{_e(seen.log)}</pre>')
+        label = 'tabindex="0" role="region" aria-label="last lines of the log"'
+        parts.append(f'<div class="mlr-log" {label}><pre>{_e(seen.log)}</pre></div>')
     parts.append(f'<div class="mlr-foot">{_e(str(seen.run.path))}</div></div>')
     return "".join(parts)
 
@@ -165,15 +166,22 @@ def _style() -> str:
     return (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
 
+# JupyterLab strips style and SVG from what it does not trust: these keep words apart there, and show nowhere else
+def _sep(words: str) -> str:
+    return f'<span class="mlr-sep">{words}</span>'
+
+
 def _head(seen: Look) -> str:
     spec, state = seen.spec, seen.state
     title = spec.display_name or spec.experiment
     elapsed = f"{duration(seen.elapsed)}" if seen.elapsed is not None else "not started"
-    return (
-        f'<div class="mlr-head"><span class="mlr-pill mlr-is-{seen.colour}">{seen.icon} {state.shown}</span>'
-        f'<span class="mlr-name">{_e(title)}</span><span class="mlr-dim">{_e(spec.run_id)}</span>'
-        f'<span class="mlr-dim mlr-right">{_e(spec.target)} · {elapsed}</span></div>'
-    )
+    parts = [
+        f'<span class="mlr-pill mlr-is-{seen.colour}">{seen.icon} {state.shown}</span>',
+        f'<span class="mlr-name">{_e(title)}</span>',
+        f'<span class="mlr-dim">{_e(spec.run_id)}</span>',
+        f'<span class="mlr-dim mlr-right">{_e(spec.target)} · {elapsed}</span>',
+    ]
+    return f'<div class="mlr-head">{_sep(" · ").join(parts)}</div>'
 
 
 def _chips(seen: Look) -> str:
@@ -181,7 +189,7 @@ def _chips(seen: Look) -> str:
     chips += [f"{name}: {value}" if value else name for name, value in seen.spec.tags.items()]
     if not chips:
         return ""
-    shown = "".join(f'<span class="mlr-chip">{_e(chip[:200])}</span>' for chip in chips[:40])
+    shown = _sep(", ").join(f'<span class="mlr-chip">{_e(chip[:200])}</span>' for chip in chips[:40])
     return f'<div class="mlr-chips">{shown}</div>'
 
 
@@ -194,7 +202,8 @@ def _charts(seen: Look) -> str:
         series = seen.metrics.series(name)
         drawn = chart.svg(series.steps, series.values, label=f"{name}: {len(series)} points") if len(series) > 1 else ""
         value = number(last[name])
-        title = f'<div class="mlr-title"><span>{_e(name)}</span><span class="mlr-value">{_e(value)}</span></div>'
+        value = f'{_sep(": ")}<span class="mlr-value">{_e(value)}</span>'
+        title = f'<div class="mlr-title"><span class="mlr-metric">{_e(name)}</span>{value}</div>'
         parts.append(f'<div class="mlr-chart">{title}{drawn}</div>')
     if len(last) > MOST_CHARTS:
         parts.append(f'<div class="mlr-chart mlr-dim">and {len(last) - MOST_CHARTS:,} more metrics</div>')

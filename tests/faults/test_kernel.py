@@ -156,17 +156,17 @@ def interrupt(kernel: Kernel, run: Run) -> None:
     assert kernel.say("print(_run.id)").split() == [run.id]
 
 
-def restart(kernel: Kernel, run: Run) -> None:  # noqa: ARG001 -- as the others
+def restart(kernel: Kernel, run: Run) -> None:
     kernel.client.stop_channels()
     kernel.manager.restart_kernel(now=False)
     kernel.connect()
 
 
-def shut_down(kernel: Kernel, run: Run) -> None:  # noqa: ARG001
+def shut_down(kernel: Kernel, run: Run) -> None:
     kernel.manager.shutdown_kernel(now=True)
 
 
-def kill(kernel: Kernel, run: Run) -> None:  # noqa: ARG001
+def kill(kernel: Kernel, run: Run) -> None:
     os.kill(kernel.pid, signal.SIGKILL)
 
 

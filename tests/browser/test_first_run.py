@@ -1,0 +1,111 @@
+"""What a new user sees first, in a real JupyterLab: a cell that becomes a run, and its view to the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .test_lab import notebook
+
+if TYPE_CHECKING:
+    from .conftest import Lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+LOAD = "%load_ext jupyter_mlrun"
+TRAIN = """%%submit -p lr=0.05 --name "first try" --tag stage=demo
+import math, time
+from jupyter_mlrun import log
+
+lr = 0.01
+for step in range(300):
+    log("loss", math.exp(-lr * step / 3) + 0.02 * math.sin(step), step=step)
+    log("accuracy", 1 - math.exp(-step / 90), step=step)
+    if step % 25 == 0:
+        print(f"step {step:3d}", flush=True)
+    time.sleep(PAUSE)
+"""
+VIEW = ".jp-Notebook .jp-OutputArea-output .mlr-run"
+SECONDS = 1000
+
+
+def says(lab: Lab, words: str, *, nth: int = 0) -> None:
+    """Wait until a view's status is *words*."""
+    lab.page.locator(f"{VIEW} .mlr-pill").nth(nth).filter(has_text=words).wait_for(timeout=30 * SECONDS)
+
+
+def pictures(lab: Lab, name: str) -> None:
+    """The page in both themes."""
+    for theme, word in (("JupyterLab Dark", "dark"), ("JupyterLab Light", "light")):
+        lab.execute("apputils:change-theme", theme=theme)
+        lab.page.locator(f"body[data-jp-theme-light={'false' if word == 'dark' else 'true'}]").wait_for(
+            state="attached"
+        )
+        lab.page.locator("#jupyterlab-splash").wait_for(state="detached")
+        # by script: a view that is refreshed meanwhile is another element
+        lab.page.evaluate(f"() => document.querySelector('{VIEW}').scrollIntoView({{block: 'center'}})")
+        lab.screenshot(f"{name}-{word}")
+
+
+def train(pause: float, *more: str) -> str:
+    return "\n".join([TRAIN.replace("PAUSE", str(pause)), *more])
+
+
+def test_a_run_from_its_cell_to_completed(lab: Lab) -> None:
+    (lab.notebooks / "first.ipynb").write_text(notebook(LOAD, train(0.02, 'print("done")')))
+    lab.run_notebook("first.ipynb")
+    says(lab, "Running")
+    lab.page.locator(f"{VIEW} svg path").nth(1).wait_for()
+    pictures(lab, "run-running")
+    says(lab, "Completed")
+    view = lab.page.locator(VIEW)
+    assert view.count() == 1
+    assert view.locator("svg").count() == 2
+    assert "done" in view.locator(".mlr-log").inner_text()
+    assert "lr = 0.05" in view.inner_text()
+    pictures(lab, "run-completed")
+    assert lab.errors == []
+
+
+def test_a_failed_run_says_why(lab: Lab) -> None:
+    fails = 'raise ValueError("the <b>loss</b> is not a number & never was")'
+    (lab.notebooks / "fails.ipynb").write_text(notebook(LOAD, train(0.002, fails)))
+    lab.run_notebook("fails.ipynb")
+    says(lab, "Failed")
+    said = lab.page.locator(VIEW).inner_text()
+    assert "ValueError" in said
+    assert "the <b>loss</b> is" in said, "text, not markup"
+    pictures(lab, "run-failed")
+    assert lab.errors == []
+
+
+def test_a_queued_run_says_what_it_waits_for(lab: Lab) -> None:
+    one = "get_ipython().config.JupyterMLRun.max_concurrent = 1"
+    (lab.notebooks / "queue.ipynb").write_text(
+        notebook(f"{one}\n{LOAD}", train(0.02), "%%submit --name second\nprint('at last')")
+    )
+    lab.run_notebook("queue.ipynb")
+    says(lab, "Running")
+    lab.page.locator(f"{VIEW} .mlr-why").nth(0).wait_for()
+    pictures(lab, "run-queued")
+    says(lab, "Completed", nth=1)
+    assert lab.errors == []
+
+
+def test_reopened_untrusted_it_is_still_legible(lab: Lab) -> None:
+    (lab.notebooks / "again.ipynb").write_text(notebook(LOAD, train(0.001, 'print("done")')))
+    lab.run_notebook("again.ipynb")
+    says(lab, "Completed")
+    lab.execute("docmanager:save")
+    saved = (lab.notebooks / "again.ipynb").read_text()
+    assert "Completed" in saved
+    (lab.notebooks / "copy.ipynb").write_text(saved.replace('"lr', '"lr', 1).replace("first try", "a copy"))
+    lab.open("copy.ipynb")
+    output = lab.page.locator(".jp-Notebook .jp-OutputArea-output").last
+    output.scroll_into_view_if_needed()
+    lab.screenshot("run-untrusted-light")
+    said = lab.page.locator(".jp-Notebook").inner_text()
+    assert "Completed" in said
+    assert "done" in said
+    assert lab.errors == []
