@@ -23,7 +23,7 @@ from jupyter_mlrun.store.index import IndexWriter, listing
 REPEATS = 9
 
 
-def row(name: str, ours: float, floor: float, unit: str, budget: str) -> dict[str, Any]:
+def row(name: str, ours: float, floor: float, unit: str, budget: float | None) -> dict[str, Any]:
     """One line of the table; ``ratio`` is ours to the floor."""
     return {
         "name": name, "ours": ours, "floor": floor, "peer": None, "unit": unit, "ratio": ours / floor, "budget": budget,
@@ -65,9 +65,9 @@ def _listing() -> Iterator[dict[str, Any]]:
         writer.seen(experiment, 10**9, 10_000)
         text = json.dumps([{"id": f"exp_{n}"} for n in range(100)])
         ours, floor = interleaved(lambda: listing(place, limit=100), lambda: json.loads(text))
-        yield row("list: the newest 100 of 10,000 runs (floor: parse 100 ids)", ours, floor, "ms", "≤ 20 ms")
+        yield row("list the newest 100 of 10,000 runs, budget 20 ms (floor: parse 100 ids)", ours, floor, "ms", None)
         ours, floor = interleaved(lambda: listing(place), lambda: list(os.scandir(experiment)))
-        yield row("list: all 10,000 runs (floor: scandir of their folder)", ours, floor, "ms", "-")
+        yield row("list all 10,000 runs (floor: scandir of their folder)", ours, floor, "ms", None)
         writer.close()
 
 
@@ -104,7 +104,7 @@ def _first_line() -> Iterator[dict[str, Any]]:
             del os.environ["JUPYTER_MLRUN_HOME"]
     yield row(
         f"submit to first line, cold worker (floor: python -c; 10 fsyncs here cost {statistics.median(synced):.1f} ms)",
-        statistics.median(first), statistics.median(bare), "ms", "≤ 25 ms warm (a later capability)",
+        statistics.median(first), statistics.median(bare), "ms", None,
     )  # fmt: skip
 
 
@@ -125,4 +125,10 @@ def _import() -> Iterator[dict[str, Any]]:
     empty, ours, floor = interleaved(
         start("pass"), start("from jupyter_mlrun import Run, log"), start("import json, os, struct, mmap")
     )
-    yield row("import Run, log (floor: json, os, struct, mmap)", ours - empty, max(floor - empty, 0.1), "ms", "≤ 30 ms")
+    yield row(
+        "import Run, log, budget 30 ms (floor: json, os, struct, mmap)",
+        ours - empty,
+        max(floor - empty, 0.1),
+        "ms",
+        2.0,
+    )
