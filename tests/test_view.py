@@ -164,3 +164,10 @@ def test_many_metrics_and_chips_are_bounded(home: Path) -> None:
     assert "and 28 more metrics" in shown
     assert "https://" not in shown
     assert "http://" not in shown
+
+
+def test_a_huge_log_makes_no_huge_view() -> None:
+    cut = view._cut("\n".join(["first", *("y" * 5000 for _ in range(100)), "last"]))
+    assert len(cut) <= view.LOG_CHARS + 100
+    assert cut.endswith("\nlast")
+    assert view._cut("a\n  b\n\nc\n") == "a\n  b\n\nc"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_CHARTS = 12
 LOG_LINES = 60
+# the view is sent once a second and saved in the notebook: long lines and logs are cut for it, never in the file
+LINE_CHARS, LOG_CHARS = 1000, 16_000
 # icon and colour class of each kind of status
 LOOKS = {
     Status.COMPLETED: ("✓", "good"),
@@ -95,7 +97,18 @@ def look(run: RunDir, *, waiting: str | None = None) -> Look:
     metrics = MetricReader(run.metrics)
     metrics.refresh()
     log = text.tail(run, 0, spec.resources.procs, lines=LOG_LINES)
-    return Look(run, spec, runs.observe(run), metrics, log, waiting)
+    return Look(run, spec, runs.observe(run), metrics, _cut(log), waiting)
+
+
+def _cut(log: str) -> str:
+    lines, room = [], LOG_CHARS
+    for line in reversed(log.splitlines()):
+        short = line if len(line) <= LINE_CHARS else f"{line[:LINE_CHARS]} …"
+        room -= len(short)
+        if room < 0:
+            break
+        lines.append(short)
+    return "\n".join(reversed(lines))
 
 
 def bundle(run: RunDir, *, waiting: str | None = None) -> dict[str, Any]:
