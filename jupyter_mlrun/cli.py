@@ -6,90 +6,38 @@ Errors are one line and a hint on stderr: exit 2 for wrong use, 1 for a failure,
 from __future__ import annotations
 
 import io
-import json
-import math
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jupyter_mlrun import cli_upkeep
 from jupyter_mlrun._version import __version__
+from jupyter_mlrun.cli_common import Group, Terminal, find, home, json_option, print_json, say
 from jupyter_mlrun.errors import BadInput, Conflict, JupyterMLRunError
 from jupyter_mlrun.options import OPTIONS
 
 if TYPE_CHECKING:
     from jupyter_mlrun.sdk.run import Run
-    from jupyter_mlrun.store.index import Row
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 WAIT_SECONDS = 60.0
+_ARGUMENTS = "jupyter_mlrun.arguments"
+_NO_VERB: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # older clicks print the help themselves
 
 
-class _Group(click.Group):
-    """Lists the verbs in the order of a run's life, not of the alphabet."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        return list(self.commands)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="jupyter mlrun")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(debug: bool) -> None:
     """Train on machines of your own: submit scripts as runs, watch them, keep them."""
     if debug:
         os.environ["JUPYTER_MLRUN_DEBUG"] = "1"
-
-
-def _home() -> Path:
-    from jupyter_mlrun.settings import default_home
-
-    return default_home()
-
-
-def _find(text: str) -> Run:
-    from jupyter_mlrun.sdk.find import find
-
-    return find(_home(), text)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(_valid(value), indent=2, default=str, allow_nan=False))
-
-
-def _valid(value: Any) -> Any:
-    """The same as JSON can hold it: NaN and the infinities become words that ``float`` reads."""
-    if isinstance(value, dict):
-        return {str(key): _valid(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_valid(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
-
-
-def _say(text: str, *, err: bool = False) -> None:
-    """Print text that has names from elsewhere in it."""
-    click.echo(_for_terminal(text), err=err)
-
-
-class _Terminal(io.TextIOBase):
-    """A stream that passes on what does nothing to a terminal."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-
-    def write(self, text: str) -> int:
-        self.stream.write(_for_terminal(text))
-        return len(text)
-
-    def flush(self) -> None:
-        self.stream.flush()
 
 
 def _submit_options(command: Command) -> Command:
@@ -106,22 +54,35 @@ def _submit_options(command: Command) -> Command:
     return command
 
 
-@cli.command()
+class ScriptCommand(click.Command):
+    """A verb whose line may end in ``-- ARG …``, which are the script's and not ours."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        cut = args.index("--") if "--" in args else len(args)
+        ctx.meta[_ARGUMENTS] = tuple(args[cut + 1 :])
+        return super().parse_args(ctx, args[:cut])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- ARG …]"]
+
+
+@cli.command(cls=ScriptCommand)
 @click.argument("script", metavar="SCRIPT.py")
-@click.argument("arguments", nargs=-1, metavar="[-- ARG …]")
 @_submit_options
-def submit(script: str, arguments: tuple[str, ...], *, block: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
+@click.pass_context
+def submit(ctx: click.Context, /, script: str, *, block: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
     """Submit a script as a run."""
     from jupyter_mlrun import settings
     from jupyter_mlrun.sdk import submit as sdk
 
+    arguments: tuple[str, ...] = ctx.meta[_ARGUMENTS]
     given = {name: value for name, value in options.items() if value is not None}
     request = sdk.Request(script=script, arguments=arguments, cwd=os.getcwd(), client="cli", **given)
     if given.get("experiment") is None:
         request = sdk.Request(**{**request.__dict__, "experiment": Path(script).stem})
     config = settings.load()
     if dry_run:
-        _say(sdk.dry_run(request, config))
+        say(sdk.dry_run(request, config))
         return
     run = sdk.submit(request, config)
     if quiet:
@@ -129,7 +90,7 @@ def submit(script: str, arguments: tuple[str, ...], *, block: bool, quiet: bool,
     else:
         click.echo(f"{run.spec.experiment} → {run.spec.target}: run {run.id}")
         for path, why in run.spec.left_out[:8]:
-            _say(f"  left out: {path} ({why})")
+            say(f"  left out: {path} ({why})")
         click.echo(f"  follow it: jupyter mlrun logs -f {run.id.rpartition('_')[2]}")
     if block:
         sys.exit(_wait([run], show=not quiet))
@@ -140,7 +101,7 @@ def _wait(runs: Sequence[Run], *, show: bool) -> int:
     code = 0
     for run in runs:
         try:
-            with redirect_stdout(_Terminal(sys.stdout)):
+            with redirect_stdout(Terminal(sys.stdout)):
                 run.wait_for_completion(show_output=show, raise_on_error=False)
         except KeyboardInterrupt:
             return 130
@@ -152,65 +113,38 @@ def _wait(runs: Sequence[Run], *, show: bool) -> int:
 @click.option("--all", "everything", is_flag=True, help="All runs, not the newest 20.")
 @click.option("-e", "--experiment", help="Only this experiment.")
 @click.option("--status", help="Only this status.")
-@click.option("--limit", type=click.IntRange(1), default=20, help="How many.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def ps(everything: bool, experiment: str | None, status: str | None, limit: int, as_json: bool) -> None:
+@click.option("--limit", type=click.IntRange(1), help="How many; default: 20.")
+@json_option
+def ps(everything: bool, experiment: str | None, status: str | None, limit: int | None, as_json: bool) -> None:
     """List runs: what runs, what waits and why, how the others ended."""
-    rows = _rows(experiment, None if everything or experiment or status else limit)
-    if status:
-        rows = [row for row in rows if row.status.lower() == status.lower()]
-    waiting = _waiting(rows)
+    from jupyter_mlrun import cli_rows
+
+    most = limit or (None if everything else 20)
+    rows = cli_rows.rows(home(), limit=most, experiment=experiment, status=status)
+    waiting = cli_rows.waiting(home(), rows)
     if as_json:
-        _print_json([{**row.to_json(), "reason": waiting.get(row.run_id, row.reason)} for row in rows])
-        return
-    if not rows:
-        click.echo("no runs yet: jupyter mlrun submit SCRIPT.py" if not status else "no such runs")
-        return
-    from jupyter_mlrun import cli_draw
+        print_json([{**row.to_json(), "reason": waiting.get(row.run_id, row.reason)} for row in rows])
+    elif not rows:
+        click.echo("no such runs" if status or experiment else "no runs yet: jupyter mlrun submit SCRIPT.py")
+    else:
+        from jupyter_mlrun import cli_draw
 
-    cli_draw.runs(sorted(rows, key=lambda row: (row.over, -row.created)), waiting)
-
-
-def _rows(experiment: str | None, limit: int | None) -> list[Row]:
-    """The newest runs of all workspaces, as they are now: an agent looks first where any is active."""
-    from jupyter_mlrun.agent import client
-    from jupyter_mlrun.store.home import open_home, workspaces
-    from jupyter_mlrun.store.index import listing
-
-    home = open_home(_home(), create=False)
-
-    def read() -> list[Row]:
-        rows = [row for place in workspaces(home) for row in listing(place, experiment=experiment, limit=limit)]
-        rows.sort(key=lambda row: row.created, reverse=True)
-        return rows[:limit] if limit is not None else rows
-
-    rows = read()
-    if any(not row.over for row in rows) and os.access(home, os.W_OK):
-        client.sync(home)
-        rows = read()
-    return rows
-
-
-def _waiting(rows: Sequence[Row]) -> dict[str, str]:
-    """Why each queued run waits, as the agent says now."""
-    from jupyter_mlrun.agent import client
-
-    return dict(client.queue_of(_home())["waiting"]) if any(not row.over for row in rows) else {}
+        cli_draw.runs(rows, waiting)
 
 
 @cli.command()
 @click.argument("run", metavar="RUN")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option
 def show(run: str, as_json: bool) -> None:
     """Show one run."""
     from jupyter_mlrun.agent import client
     from jupyter_mlrun.ui import view
 
-    found = _find(run)
+    found = find(run)
     if as_json:
-        _print_json({"spec": found.spec.to_json(), **found.get_details(), "metrics": found.get_metrics()})
+        print_json({"spec": found.spec.to_json(), **found.get_details(), "metrics": found.get_metrics()})
         return
-    _say(view.as_text(found.directory, waiting=client.queue_of(_home())["waiting"].get(found.id)))
+    say(view.as_text(found.directory, waiting=client.queue_of(home())["waiting"].get(found.id)))
 
 
 @cli.command()
@@ -221,36 +155,13 @@ def show(run: str, as_json: bool) -> None:
 @click.option("--raw", is_flag=True, help="With escape sequences, byte for byte.")
 def logs(run: str, follow: bool, rank: int, lines: int | None, raw: bool) -> None:
     """Print the log of a run."""
-    from jupyter_mlrun.store import text
+    from jupyter_mlrun import cli_logs
 
-    found = _find(run)
+    found = find(run)
     ranks = found.spec.resources.procs
     if rank >= ranks:
         raise BadInput(f"run {found.id} has no rank {rank}", hint=f"its ranks are 0 to {ranks - 1}")
-    if not follow and lines is not None:
-        click.echo(text.tail(found.directory, rank, ranks, lines=lines))
-        return
-    reader = text.Follower(found.directory.log(rank, ranks))
-    gap = text.dropped(found.directory, rank, ranks)
-    while True:
-        over = bool(found.state.is_over)
-        while piece := reader.more_bytes():
-            click.echo(piece if raw else _for_terminal(reader.decode(piece)), nl=False)
-            if gap is not None and gap[0] <= reader.offset < gap[1]:
-                click.echo(f"\n[{gap[1] - gap[0]:,} bytes dropped here: the log grew over its limit]")
-                reader.offset = gap[1]
-        if over or not follow:
-            return
-        sys.stdout.flush()
-        time.sleep(0.1)
-
-
-def _for_terminal(piece: str) -> str:
-    """Colours, tabs and carriage returns stay; whatever else would act on the terminal goes."""
-    import re
-
-    kept = re.sub(r"\x1b(?!\[[0-9;]*m)(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|.?)", "", piece)
-    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f\x80-\x9f]", "", kept)
+    cli_logs.show(found, rank, ranks, follow=follow, lines=lines, raw=raw)
 
 
 @cli.command()
@@ -258,23 +169,45 @@ def _for_terminal(piece: str) -> str:
 @click.option("-q", "--quiet", is_flag=True, help="Do not print the log.")
 def wait(run: tuple[str, ...], quiet: bool) -> None:
     """Wait for runs; the exit code is theirs."""
-    sys.exit(_wait([_find(text) for text in run], show=not quiet))
+    sys.exit(_wait([find(text) for text in run], show=not quiet))
 
 
 @cli.command()
 @click.argument("run", metavar="RUN…", nargs=-1, required=True)
 def stop(run: tuple[str, ...]) -> None:
     """Stop runs, with everything that they started."""
-    found = [_find(text) for text in run]
-    for one in found:
+    from jupyter_mlrun.sdk.follow import follow
+
+    asked = []
+    for one in dict.fromkeys([find(text) for text in run]):
         if one.state.is_over:
             click.echo(f"{one.id} is over: {one.status}")
             continue
+        _is_ours(one)
         one.cancel()
-        deadline = time.monotonic() + one.spec.limits.get("stop_grace", 10) + WAIT_SECONDS
-        while time.monotonic() < deadline and not one.state.is_over:
-            time.sleep(0.05)
-        click.echo(f"{one.id}: {one.status}")
+        asked.append(one)
+    late = []
+    for one in asked:
+        state = follow(one, None, until=_later(one.spec.limits.get("stop_grace", 10) + WAIT_SECONDS))
+        click.echo(f"{one.id}: {state.shown}")
+        if not state.is_over:
+            late.append(one.id)
+    if late:
+        raise JupyterMLRunError(f"{late[0]} does not end", hint="it will be ended as soon as that is possible")
+
+
+def _later(seconds: float) -> Callable[[object], bool]:
+    deadline = time.monotonic() + seconds
+    return lambda _: time.monotonic() > deadline
+
+
+def _is_ours(run: Run) -> None:
+    """Refuse a run that another machine's agent follows: a request here would reach nobody."""
+    from jupyter_mlrun.worker import process
+
+    by = run.spec.created_by
+    if by.get("host_id", process.host_id()) != process.host_id():
+        raise Conflict(f"run {run.id} belongs to {by.get('host', 'another machine')}", hint="stop it there")
 
 
 @cli.command()
@@ -282,7 +215,7 @@ def stop(run: tuple[str, ...]) -> None:
 @click.option("-b", "--block", is_flag=True, help="Wait here; Ctrl-C detaches.")
 def rerun(run: str, block: bool) -> None:
     """Submit the same again."""
-    made = _find(run).rerun()
+    made = find(run).rerun()
     click.echo(made.id)
     if block:
         sys.exit(_wait([made], show=True))
@@ -292,7 +225,7 @@ def rerun(run: str, block: bool) -> None:
 @click.argument("run", metavar="RUN…", nargs=-1, required=True)
 def rm(run: tuple[str, ...]) -> None:
     """Remove runs and everything they left."""
-    found = [_find(text) for text in run]
+    found = [find(text) for text in run]
     active = [one for one in found if not one.state.is_over]
     if active:
         raise Conflict(f"{active[0].id} is {active[0].status}", hint=f"jupyter mlrun stop {active[0].id}")
@@ -302,133 +235,63 @@ def rm(run: tuple[str, ...]) -> None:
         click.echo(f"removed {name}")
 
 
-@cli.command()
-@click.option("--rebuild", is_flag=True, help="Rebuild the index and index what killed writers left.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def fsck(rebuild: bool, as_json: bool) -> None:
-    """Check everything that is stored; changes nothing without --rebuild."""
-    from jupyter_mlrun import upkeep
-    from jupyter_mlrun.store.home import open_home
-
-    home = open_home(_home(), create=False)
-    done = upkeep.repair(home) if rebuild else None
-    found = upkeep.problems(home)
-    if as_json:
-        _print_json({"rebuilt": done, "problems": found})
-    else:
-        if done is not None:
-            click.echo(f"rebuilt the index: {done['runs']} runs; recovered {done['packs']} packs")
-        for line in found:
-            _say(line)
-        click.echo(f"{len(found)} problems" if found else "no problems")
-    sys.exit(1 if found else 0)
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def du(as_json: bool) -> None:
-    """Show what takes how much space."""
-    from jupyter_mlrun import cli_draw, upkeep
-
-    found = upkeep.du(_home())
-    if as_json:
-        _print_json(found)
-    else:
-        cli_draw.sizes(found)
-
-
-@cli.command()
-@click.option("--dry-run", is_flag=True, help="Delete nothing.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def gc(dry_run: bool, as_json: bool) -> None:
-    """Delete what nothing needs: removed runs, leftovers, snapshots without a run."""
-    from jupyter_mlrun import upkeep
-    from jupyter_mlrun.ui.words import size
-
-    done = upkeep.gc(_home(), dry_run=dry_run)
-    if as_json:
-        _print_json(done)
-    else:
-        would = "would free" if dry_run else "freed"
-        click.echo(f"{would} {size(done['bytes'])}: {done['folders']} folders, {done['packs']} packs")
-
-
-@cli.group(cls=_Group)
-def agent() -> None:
-    """The process that starts runs and sees how they end."""
-
-
-@agent.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def status(as_json: bool) -> None:
-    """Say whether the agent runs, and what its queue is."""
-    from jupyter_mlrun.agent import client
-
-    who, queue = client.agent_of(_home()), client.queue_of(_home())
-    if as_json:
-        _print_json({"agent": who, "queue": queue if who else None})
-    elif who is None:
-        click.echo("no agent runs; it starts with the next submit")
-    else:
-        counts = f"{len(queue['running'])} running, {len(queue['waiting'])} waiting"
-        click.echo(f"agent {who['version']}, pid {who['pid']}: {counts}")
-
-
-@agent.command("stop")
-@click.option("--when-idle", is_flag=True, help="When the last run has ended.")
-def stop_agent(when_idle: bool) -> None:
-    """Stop the agent; runs go on without it."""
-    from jupyter_mlrun.agent import client
-
-    if not client.stop_agent(_home(), when_idle=when_idle):
-        click.echo("no agent runs")
-    else:
-        click.echo("it will go when the last run has ended" if when_idle else "stopped; runs go on without it")
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def doctor(as_json: bool) -> None:
-    """Check whether this machine and session are fit for runs."""
-    from jupyter_mlrun import cli_draw, upkeep
-
-    found = upkeep.doctor(_home())
-    if as_json:
-        _print_json([one.to_json() for one in found])
-    else:
-        cli_draw.findings(found)
-    sys.exit(1 if any(one.level == "fail" for one in found) else 0)
+for _verb in cli_upkeep.VERBS:
+    cli.add_command(_verb)
 
 
 def _tell(problem: JupyterMLRunError) -> int:
-    _say(f"jupyter mlrun: {problem.message}", err=True)
+    say(f"jupyter mlrun: {problem.message}", err=True)
     if problem.hint:
-        _say(f"  hint: {problem.hint}", err=True)
+        say(f"  hint: {problem.hint}", err=True)
     return problem.exit_code
 
 
-def _invoke(arguments: list[str] | None, prog: str) -> int:  # noqa: PLR0911 -- a return for each way to leave
+def _execute(arguments: Sequence[str], prog: str) -> None:
+    """Run one command line; whatever it raises is the caller's."""
+    with cli.make_context(prog, list(arguments)) as context:
+        cli.invoke(context)
+
+
+def _invoke(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    if "--debug" in arguments[:cut]:  # wherever it stands
+        os.environ["JUPYTER_MLRUN_DEBUG"] = "1"
+        arguments = [word for word in arguments[:cut] if word != "--debug"] + arguments[cut:]
     try:
-        cli.main(args=arguments, prog_name=prog, standalone_mode=False)
+        _execute(arguments, "jupyter mlrun")
     except SystemExit as done:
         return int(done.code or 0)
     except click.exceptions.Exit as done:
         return done.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except click.ClickException as problem:
-        problem.show()
-        return problem.exit_code
-    except JupyterMLRunError as problem:
-        if os.environ.get("JUPYTER_MLRUN_DEBUG"):
+    except BrokenPipeError:
+        raise
+    except Exception as problem:  # nobody is left to catch it: a user reads what went wrong, not where
+        if os.environ.get("JUPYTER_MLRUN_DEBUG", "0") != "0":
             raise
-        return _tell(problem)
-    except OSError as problem:
-        if isinstance(problem, BrokenPipeError) or os.environ.get("JUPYTER_MLRUN_DEBUG"):
-            raise
-        return _tell(JupyterMLRunError(f"{problem.filename or ''}: {problem.strerror or problem}".lstrip(": ")))
+        return _explain(problem)
     return 0
+
+
+def _explain(problem: Exception) -> int:
+    """One line and a hint for an error; its exit code."""
+    if isinstance(problem, click.UsageError):
+        message = problem.format_message()
+        if isinstance(problem, _NO_VERB):
+            problem.show()
+            return BadInput.exit_code
+        path = problem.ctx.command_path if problem.ctx else "jupyter mlrun"
+        script = isinstance(problem.ctx and problem.ctx.command, ScriptCommand)
+        more = "; the script's own arguments stand behind --" if script else ""
+        return _tell(BadInput(message, hint=f"{path} --help{more}"))
+    if isinstance(problem, JupyterMLRunError):
+        return _tell(problem)
+    if isinstance(problem, OSError):
+        return _tell(JupyterMLRunError(f"{problem.filename or ''}: {problem.strerror or problem}".lstrip(": ")))
+    said = " ".join(f"{type(problem).__name__}: {problem}".split())
+    return _tell(JupyterMLRunError(f"this should not happen: {said}", hint="--debug shows where; please report it"))
 
 
 def main() -> None:
@@ -438,7 +301,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        code = _invoke(None, "jupyter mlrun")
+        code = _invoke(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
         # whoever read us has had enough; nothing may be printed any more
@@ -450,9 +313,11 @@ def main() -> None:
 def run_here(arguments: list[str]) -> None:
     """``%mlrun``: the same in a notebook; a failure is an error there."""
     try:
-        cli.main(args=arguments, prog_name="%mlrun", standalone_mode=False)
+        _execute(arguments, "%mlrun")
     except SystemExit as done:
         if done.code:
             raise JupyterMLRunError(f"%mlrun {' '.join(arguments[:1])}: exit code {done.code}") from None
+    except click.exceptions.Exit:
+        return  # the help was asked for
     except click.ClickException as problem:
         raise BadInput(problem.format_message(), hint="%mlrun --help") from None
