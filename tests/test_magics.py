@@ -129,3 +129,9 @@ def test_settings_by_config_magic(shell: Any) -> None:
 )
 def test_the_notebooks_name_is_the_experiment(path: str | None, name: str) -> None:
     assert magics.experiment_of(path) == name
+
+
+@pytest.mark.parametrize("name", ["class", "__builtins__", "a b", "''"])
+def test_the_variable_must_be_one_that_a_notebook_can_give(shell: Any, name: str) -> None:
+    wrong = cell(shell, f"%%submit -o {name!r}\nprint(1)")
+    assert "is no name for a variable" in str(wrong)
