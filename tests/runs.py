@@ -31,7 +31,6 @@ def recorded_run(
         experiment=experiment,
         workspace=place.name,
         created=float(CREATED + number),
-        created_by={"user": "somebody", "host_id": process.host_id(), "pid": os.getpid()},
         kind="script",
         script="main.py",
         arguments=[],
@@ -39,7 +38,12 @@ def recorded_run(
         objects=str(place.objects),
         environment={"python": sys.executable},
         resources=Resources(),
-        **{"display_name": f"name {number}", "tags": {"number": str(number)}, **more},
+        **{
+            "display_name": f"name {number}",
+            "tags": {"number": str(number)},
+            "created_by": {"user": "somebody", "host_id": process.host_id(), "pid": os.getpid()},
+            **more,
+        },
     )
     return runs.record(place, spec, {})
 

@@ -185,3 +185,45 @@ def test_debug_shows_the_traceback(home: Path) -> None:
     done = subprocess.run([*CLI, "--debug", "show", "@1"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("sumbit x.py", "did you mean 'submit'"),
+        ("agent stats", "did you mean 'status'"),
+        ("submit x.py y.py", "behind --"),
+        ("ps --limit many", "jupyter mlrun ps --help"),
+        ("ps --nosuch", "No such option"),
+    ],
+)
+def test_wrong_use_is_one_line_and_a_hint(home: Path, line: str, says: str) -> None:
+    done = mlrun(*line.split())
+    assert done.returncode == 2
+    assert [text[:6] for text in done.stderr.splitlines()] == ["jupyte", "  hint"], done.stderr
+    assert says in done.stderr
+
+
+def test_what_should_not_happen_is_one_line_too(home: Path) -> None:
+    code = "from jupyter_mlrun import upkeep\nupkeep.du = lambda _: 1 / 0\nfrom jupyter_mlrun.cli import main\nmain()"
+    for more, lines in (([], 2), (["--debug"], None)):
+        done = subprocess.run([sys.executable, "-c", code, "du", *more], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert ("Traceback" in done.stderr) is (lines is None), done.stderr
+        assert "ZeroDivisionError" in done.stderr
+
+
+def test_the_agent_can_be_started_by_hand(home: Path) -> None:
+    said = mlrun("agent", "start").stdout
+    assert json.loads(mlrun("agent", "status", "--json").stdout)["agent"]["pid"] == int(said.split()[-1])
+    assert "start" not in mlrun("agent", "--help").stdout.partition("Commands:")[2].split()
+
+
+def test_a_run_of_another_machine_is_stopped_there(home: Path) -> None:
+    from jupyter_mlrun.store.home import WorkspaceDir
+    from tests.runs import recorded_run
+
+    recorded_run(WorkspaceDir(home, "default").make(), created_by={"host_id": "0" * 12, "host": "far"})
+    done = mlrun("stop", "@1")
+    assert done.returncode == 1
+    assert "belongs to far" in done.stderr
