@@ -12,7 +12,8 @@ import os
 import secrets
 import struct
 import time
-from contextlib import contextmanager
+from bisect import bisect_left
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from jupyter_mlrun.errors import Conflict, CorruptObject, StoreError
@@ -21,13 +22,18 @@ from jupyter_mlrun.worker.unpack import INDEX_ENTRY, INDEX_HEAD, INDEX_MAGIC, VE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future, ThreadPoolExecutor
     from pathlib import Path
+    from typing import BinaryIO
 
 PACK_HEAD = struct.Struct("<8sII")  # magic, version, zero
 PACK_MAGIC = b"JMLRPACK"
 FRAME = struct.Struct("<4sQ32s")  # magic, number of bytes, their digest; the bytes follow
 FRAME_MAGIC = b"OBJ1"
+CHUNK = 4 << 20
+FULL_PACK = 256 << 20
 _BUFFER = 4 << 20
+_BUFFERS = 8
 SMALL_PACK = 8 << 20
 MANY_PACKS = 32
 
@@ -35,52 +41,118 @@ Entry = tuple[bytes, int, int]
 
 
 class PackWriter:
-    """One pack that is being written; nothing of it is visible before ``seal``."""
+    """Packs that are being written; nothing of one is visible before it is sealed."""
 
     def __init__(self, folder: Path) -> None:
-        name = f"{int(time.time()):011d}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.path = folder / f"{name}.pack"
-        self.entries: list[Entry] = []
+        self.folder = folder
+        self.names: list[str] = []  # of every pack that it sealed
+        self.fresh: set[bytes] = set()
+        self._path: Path | None = None
         self._fd = -1
-        self._offset = PACK_HEAD.size
+        self._entries: list[Entry] = []
+        self._offset = 0
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._busy: list[Future[None]] = []
 
-    def put(self, data: bytes, digest: bytes) -> None:
-        """Append an object."""
+    def put(self, data: bytes, digest: bytes | None = None) -> str:
+        """Append an object unless this writer has it already; returns its digest."""
+        digest = digest or hashlib.sha256(data).digest()
+        if digest in self.fresh:
+            return digest.hex()
+        if self._offset >= FULL_PACK:
+            self.seal()
         if self._fd < 0:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-            self._fd = os.open(self.path, flags, FILE_MODE)
-            # held while we live: tells fsck and gc that this pack is no leftover
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            write_all(self._fd, PACK_HEAD.pack(PACK_MAGIC, VERSION, 0))
+            self._begin()
         self._waiting += (FRAME.pack(FRAME_MAGIC, len(data), digest), data)
         self._waiting_bytes += FRAME.size + len(data)
-        self.entries.append((digest, self._offset + FRAME.size, len(data)))
+        self._entries.append((digest, self._offset + FRAME.size, len(data)))
         self._offset += FRAME.size + len(data)
+        self.fresh.add(digest)
         if self._waiting_bytes >= _BUFFER:
             self._flush()
+        return digest.hex()
+
+    def put_stream(self, stream: BinaryIO) -> list[str]:
+        """Append everything that *stream* gives, in chunks; returns their digests."""
+        return [self.put(data) for data in iter(lambda: stream.read(CHUNK), b"")]
+
+    def _begin(self) -> None:
+        path = self.folder / f"{int(time.time()):011d}-{os.getpid()}-{secrets.token_hex(4)}.pack"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(path, flags, FILE_MODE)
+        self._path = path
+        # held while we live: tells fsck and gc that this pack is no leftover
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._waiting = [PACK_HEAD.pack(PACK_MAGIC, VERSION, 0)]
+        self._offset = self._waiting_bytes = PACK_HEAD.size
 
     def _flush(self) -> None:
-        write_all(self._fd, b"".join(self._waiting))
+        """Hand the buffer to a thread, so that the disk works while we read and hash."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1)
+        while len(self._busy) >= _BUFFERS:
+            self._busy.pop(0).result()
+        self._busy.append(self._pool.submit(_append, self._fd, self._waiting))
         self._waiting, self._waiting_bytes = [], 0
 
     def seal(self) -> None:
         """Bring the bytes to the disk, then the index that makes them visible."""
-        if self._fd < 0:
+        if self._path is None:
             return
-        self._flush()
+        while self._busy:
+            self._busy.pop(0).result()
+        write_all(self._fd, b"".join(self._waiting))
         os.fsync(self._fd)
-        write_index(self.path, self.entries)
-        os.close(self._fd)
-        self._fd = -1
+        write_index(self._path, self._entries)
+        self.names.append(self._path.name)
+        self._forget()
 
     def discard(self) -> None:
-        """Forget everything that was written."""
+        """Forget what is not sealed; sealed objects stay: somebody may have built on them."""
+        path = self._path
+        self._forget()
+        if path is not None and not path.with_suffix(".idx").exists():
+            path.unlink(missing_ok=True)
+
+    def _forget(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
         if self._fd >= 0:
             os.close(self._fd)
-            self._fd = -1
-            self.path.unlink(missing_ok=True)
+        self._path, self._fd, self._offset = None, -1, 0
+        self._entries, self._waiting, self._waiting_bytes, self._busy = [], [], 0, []
+
+
+def _append(fd: int, parts: list[bytes]) -> None:
+    write_all(fd, b"".join(parts))
+
+
+class Index:
+    """One ``.idx`` as a set of digests: searched where it lies, or taken into memory when asked often."""
+
+    def __init__(self, path: Path) -> None:
+        self._data = path.read_bytes()[INDEX_HEAD.size : -32]
+        self._count = len(self._data) // INDEX_ENTRY.size
+        self._asked = 0
+        self._all: set[bytes] | None = None
+
+    def __contains__(self, digest: bytes) -> bool:
+        if self._all is not None:
+            return digest in self._all
+        self._asked += 1
+        if self._asked * 16 > self._count:
+            self._all = {entry[0] for entry in INDEX_ENTRY.iter_unpack(self._data)}
+        place = bisect_left(range(self._count), digest, key=self._digest)
+        return place < self._count and self._digest(place) == digest
+
+    def _digest(self, place: int) -> bytes:
+        start = place * INDEX_ENTRY.size
+        return self._data[start : start + 32]
 
 
 def write_index(pack: Path, entries: Iterable[Entry]) -> None:
@@ -94,17 +166,27 @@ def write_index(pack: Path, entries: Iterable[Entry]) -> None:
 def frames(pack: Path) -> Iterator[tuple[Entry, bool]]:
     """Every whole object of a pack, in order, and whether its bytes fit its digest."""
     with pack.open("rb") as file:
+        end = os.fstat(file.fileno()).st_size
         if file.read(PACK_HEAD.size)[:8] != PACK_MAGIC:
             return
         while len(head := file.read(FRAME.size)) == FRAME.size:
             magic, size, digest = FRAME.unpack(head)
-            if magic != FRAME_MAGIC:
-                return
             offset = file.tell()
-            data = file.read(size)
-            if len(data) < size:
+            if magic != FRAME_MAGIC or size > end - offset:
                 return
-            yield (digest, offset, size), hashlib.sha256(data).digest() == digest
+            yield (digest, offset, size), hashlib.sha256(file.read(size)).digest() == digest
+
+
+def damaged(pack: Path, entries: Iterable[Entry]) -> list[str]:
+    """The digests of objects whose bytes, or the frame before them, are not what they were."""
+    bad = []
+    with pack.open("rb") as file:
+        for digest, offset, size in sorted(entries, key=lambda entry: entry[1]):
+            data = os.pread(file.fileno(), FRAME.size + size, offset - FRAME.size)
+            right = data[: FRAME.size] == FRAME.pack(FRAME_MAGIC, size, digest)
+            if not right or hashlib.sha256(data[FRAME.size :]).digest() != digest:
+                bad.append(digest.hex())
+    return sorted(bad)
 
 
 class ObjectStore:
@@ -115,6 +197,8 @@ class ObjectStore:
         self.packs = root / "packs"
         self.manifests = root / "manifests"
         self.lock = root / "lock"
+        self._reader: PackReader | None = None
+        self._indexes: dict[str, Index] = {}
 
     def make(self) -> ObjectStore:
         """Make its folders."""
@@ -154,13 +238,49 @@ class ObjectStore:
         finally:
             os.close(fd)
 
-    def get(self, digest: str) -> bytes:
-        """The bytes of an object, checked."""
-        reader = self.reader()
+    def find(self, digest: bytes) -> str | None:
+        """The name of a pack that has this object, as of the last ``refresh``; None where there is none."""
+        return next((name for name, index in self._indexes.items() if digest in index), None)
+
+    def refresh(self) -> None:
+        """Look which packs there are."""
         try:
-            return reader.read(bytes.fromhex(digest))
-        finally:
-            reader.close()
+            names = {name for name in os.listdir(self.packs) if not name.startswith(".")}
+        except FileNotFoundError:
+            names = set()
+        whole = {name for name in names if name.endswith(".pack") and f"{name[:-5]}.idx" in names}
+        for name in self._indexes.keys() - whole:
+            del self._indexes[name]
+        for name in sorted(whole - self._indexes.keys()):
+            with suppress(FileNotFoundError):  # gc was quicker
+                self._indexes[name] = Index((self.packs / name).with_suffix(".idx"))
+
+    def has_packs(self, names: Iterable[str]) -> bool:
+        """Whether all these packs are still there."""
+        places = (self.packs / name for name in names)
+        return all(place.exists() and place.with_suffix(".idx").exists() for place in places)
+
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Those of *digests* that are not in the store."""
+        self.refresh()
+        return [digest for digest in digests if self.find(bytes.fromhex(digest)) is None]
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of an object, checked; ``CorruptObject`` names one that is damaged."""
+        if self._reader is None:
+            self._reader = self.reader()
+        try:
+            return self._reader.read(bytes.fromhex(digest))
+        except FileNotFoundError:  # gc has moved it to another pack
+            self.close()
+            self._reader = self.reader()
+            return self._reader.read(bytes.fromhex(digest))
+
+    def close(self) -> None:
+        """Let go of the packs that ``get`` opened."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def verify(self, progress: Callable[[str], None] | None = None) -> list[str]:
         """Read every byte; what is wrong, in words."""
@@ -174,13 +294,11 @@ class ObjectStore:
                     problems.append(f"{pack} has no index: it is left over, or waits for fsck --rebuild")
                 continue
             try:
-                wanted = set(read_index(str(index)))
+                bad = damaged(pack, read_index(str(index)))
             except CorruptObject as problem:
                 problems.append(problem.message)
-                continue
-            seen = dict(frames(pack))
-            bad = sorted(entry[0].hex() for entry in wanted if not seen.get(entry))
-            problems += [f"object {digest} in {pack} is damaged" for digest in bad]
+            else:
+                problems += [f"object {digest} in {pack} is damaged" for digest in bad]
         return problems
 
     def recover(self) -> int:
@@ -218,33 +336,54 @@ class ObjectStore:
 
     def _collect(self, live: set[bytes], grace: float, now: float) -> dict[str, int]:
         old = [pack for pack in sorted(self.packs.glob("*.pack")) if now - pack.stat().st_mtime > grace]
-        going: list[Path] = []
-        moving = PackWriter(self.packs)
+        before = self._size()
         reader = self.reader()
-        before = sum(pack.stat().st_size for pack in self.packs.glob("*.pack"))
+        dead: list[Path] = []
+        sparse: dict[Path, list[bytes]] = {}
         try:
             for pack in old:
                 entries = read_index(str(pack.with_suffix(".idx"))) if pack.with_suffix(".idx").exists() else []
-                kept = [entry for entry in entries if entry[0] in live and reader.places[entry[0]][0] == str(pack)]
+                kept = [e for e in entries if e[0] in live and reader.places[e[0]][0] == str(pack)]
                 size = pack.stat().st_size
-                mostly_dead = sum(entry[2] for entry in kept) < size / 2
-                if mostly_dead or (len(old) > MANY_PACKS and size < SMALL_PACK):
-                    for digest, _, _ in kept:
-                        moving.put(reader.read(digest), digest)
-                    going.append(pack)
+                if not kept:
+                    dead.append(pack)
+                elif sum(e[2] for e in kept) < size / 2 or (len(old) > MANY_PACKS and size < SMALL_PACK):
+                    sparse[pack] = [e[0] for e in kept]
+            # these first: on a full disk they make the room that moving the others needs
+            self._remove(dead)
+            self._move(sparse, reader)
+        finally:
+            reader.close()
+        return {"packs": len(dead) + len(sparse), "bytes": max(0, before - self._size())}
+
+    def _size(self) -> int:
+        return sum(pack.stat().st_size for pack in self.packs.glob("*.pack"))
+
+    def _move(self, sparse: dict[Path, list[bytes]], reader: PackReader) -> None:
+        """Write what is needed of these packs anew; they go when that is on the disk."""
+        moving = PackWriter(self.packs)
+        try:
+            for digests in sparse.values():
+                for digest in digests:
+                    moving.put(reader.read(digest), digest)
             moving.seal()
+        except OSError as problem:
+            moving.discard()
+            raise StoreError(
+                f"packs in {self.packs} cannot be written anew: {problem.strerror or problem}",
+                hint="nothing is lost; free some space there and try again",
+            ) from problem
         except BaseException:
             moving.discard()
             raise
-        finally:
-            reader.close()
-        for pack in going:
-            # the index first: bytes without an index are garbage, an index without bytes would be damage
+        self._remove(sparse)
+
+    def _remove(self, packs: Iterable[Path]) -> None:
+        # the index first: bytes without an index are garbage, an index without bytes would be damage
+        for pack in packs:
             pack.with_suffix(".idx").unlink(missing_ok=True)
             pack.unlink()
         sync_folder(self.packs)
-        after = sum(pack.stat().st_size for pack in self.packs.glob("*.pack"))
-        return {"packs": len(going), "bytes": max(0, before - after)}
 
 
 def _is_being_written(pack: Path) -> bool:

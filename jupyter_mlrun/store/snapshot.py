@@ -1,38 +1,48 @@
 """Snapshots: a folder as a manifest over content-addressed objects; identical trees share an id.
 
-Reads the source folder; writes objects, ``objects/manifests/<id>.json`` and ``objects/cache/``
-(docs/format-objects.md).
+Reads the source folder; writes objects and ``objects/manifests/<id>.json`` (docs/format-objects.md).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import marshal
 import os
 import stat
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import NotFound, SnapshotError, StoreError
-from jupyter_mlrun.rundir import FORMAT, dump_json, read_json, write_atomic
-from jupyter_mlrun.store.scan import MAX_BYTES, MAX_FILES, File, Folder, Plan, Scanner, join
-from jupyter_mlrun.worker.unpack import PackReader, manifest_path
+from jupyter_mlrun.errors import CorruptObject, NotFound, SnapshotError, StoreError
+from jupyter_mlrun.rundir import FORMAT, read_json, write_atomic
+from jupyter_mlrun.store import remembered
+from jupyter_mlrun.store.packs import CHUNK
+from jupyter_mlrun.store.scan import (
+    MAX_BYTES,
+    MAX_FILES,
+    File,
+    Folder,
+    Known,
+    Plan,
+    Scanner,
+    Stat,
+    ignore_hint,
+    join,
+    unreadable,
+)  # fmt: skip
+from jupyter_mlrun.worker import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from jupyter_mlrun.store.packs import ObjectStore, PackWriter
 
-CHUNK = 4 << 20
 TRIES = 3
 # a file changed this shortly before it was read may change again without a new time
 RACY_NS = 50_000_000
 
-__all__ = ["File", "Manifest", "Plan", "list_manifests", "read_manifest", "scan", "take"]
+__all__ = ["File", "Manifest", "Plan", "Snapshot", "list_manifests", "materialise", "read_manifest", "scan", "take"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ def scan(
     """
     if max_bytes > MAX_BYTES:
         max_files = max(max_files, 10**9)  # whoever allows more bytes allows the files that have them
-    known = _load_cache(store, root) if store is not None else {}
+    known = remembered.load(store, root) if store is not None else Known()
     return Scanner(Path(os.path.abspath(root)), include, (max_bytes, max_files), known).scan()
 
 
@@ -88,108 +98,162 @@ def take(store: ObjectStore, plan: Plan | None, *, extra: Mapping[str, bytes] | 
     Raises ``SnapshotError`` for a file that changes while it is read, ``StoreError`` where there is no space.
     """
     store.make()
-    signature = plan.signature if plan else ""
     if plan and not extra:
-        same = _unchanged(store, plan.root, signature)
+        same = _unchanged(store, plan)
         if same is not None:
             return same
     try:
         # gc waits from the look at what is there until the manifest says what is needed of it
         with store.writer() as writer:
-            reader = store.reader()
-            try:
-                keeper = _Keeper(reader, writer)
-                files = [*(_from_plan(plan, keeper) if plan else ()), *_generated(plan, extra or {}, keeper)]
-            finally:
-                reader.close()
+            keeper = _Keeper(store, writer, plan)
+            folders = [_stored(plan, folder, keeper) for folder in plan.folders] if plan else []
+            fragments = {folder.path: folder.fragment or b"" for folder in folders}
+            _add_generated(fragments, extra or {}, keeper)
             writer.seal()
-            manifest = _manifest(files)
-            _write_manifest(Path(manifest_path(str(store.root), manifest.id)), manifest)
+            found = Snapshot(
+                _write_manifest(store, fragments, keeper.bytes),
+                sum(folder.count for folder in folders) + len(extra or {}),
+                keeper.bytes,
+            )
         if plan:
-            _save_cache(store, plan, signature, None if extra else manifest)
+            _remember(store, plan, folders, keeper.packs, None if extra else found)
     except OSError as problem:
         raise StoreError(
             f"the snapshot cannot be written to {store.root}: {problem.strerror or problem}",
             hint="free space there (jupyter mlrun gc) and try again",
         ) from problem
-    return Snapshot(manifest.id, manifest.count, manifest.bytes)
-
-
-def _write_manifest(path: Path, manifest: Manifest) -> None:
-    """Make the manifest exist; one that is there becomes young again, so that gc knows that it is wanted."""
-    try:
-        os.utime(path)
-    except FileNotFoundError:
-        document = {"format": FORMAT, "id": manifest.id, "bytes": manifest.bytes, "files": manifest.files}
-        write_atomic(path, dump_json(document))
+    return found
 
 
 class _Keeper:
-    """Puts bytes into the store unless they are there."""
+    """Puts bytes into the store unless they are there, and counts what the tree has."""
 
-    def __init__(self, reader: PackReader, writer: PackWriter) -> None:
-        self.there = reader.places
-        self.writer = writer
-        self.fresh: set[bytes] = set()
+    def __init__(self, store: ObjectStore, writer: PackWriter, plan: Plan | None) -> None:
+        self.store, self.writer = store, writer
+        self.bytes = 0
+        self.max_bytes = plan.max_bytes if plan else 1 << 62
+        self._used: set[str] = set()
+        # the objects of a remembered folder are in these packs; while these are there, so are they
+        self._trusted = plan is not None and store.has_packs(plan.known.packs)
+        if plan is not None and self._trusted:
+            self._used.update(plan.known.packs)
+        store.refresh()
+
+    @property
+    def packs(self) -> list[str]:
+        """The packs that have all of it."""
+        return sorted({*self._used, *self.writer.names})
 
     def put(self, data: bytes) -> str:
         digest = hashlib.sha256(data).digest()
-        if digest not in self.there and digest not in self.fresh:
-            self.writer.put(data, digest)
-            self.fresh.add(digest)
-        return digest.hex()
+        return digest.hex() if self._is_there(digest) else self.writer.put(data, digest)
+
+    def has_all_of(self, fragment: bytes) -> bool:
+        """Whether every object that a part of a manifest names is in the store."""
+        return self._trusted or all(self.has(entry.get("chunks", ())) for entry in json.loads(b"[%s]" % fragment))
 
     def has(self, chunks: Sequence[str]) -> bool:
-        return all(bytes.fromhex(c) in self.there or bytes.fromhex(c) in self.fresh for c in chunks)
+        """Whether the chunks of a remembered file are in the store."""
+        return self._trusted or all(self._is_there(bytes.fromhex(chunk)) for chunk in chunks)
+
+    def _is_there(self, digest: bytes) -> bool:
+        name = self.store.find(digest)
+        if name is not None:
+            self._used.add(name)
+        return name is not None
+
+    def room(self, path: str, size: int) -> None:
+        """Count *size* bytes that were read; a file that grows does not pass the limit."""
+        self.bytes += size
+        if self.bytes > self.max_bytes:
+            raise SnapshotError(
+                f"{path!r} brings the snapshot over {self.max_bytes / 1e6:,.0f} MB: it grows while it is read",
+                hint=ignore_hint(path),
+            )
 
 
-def _from_plan(plan: Plan, keeper: _Keeper) -> Iterator[dict[str, Any]]:
-    for folder in plan.folders:
-        kept: dict[str, Any] = {}
-        place = _open_folder(plan.root, folder) if folder.files else -1
-        try:
-            for entry in folder.files:
-                before = folder.chunks.get(entry[0])
-                if before is None or before[0] != entry or not keeper.has(before[1]):
-                    before = _read(place, join(folder.path, entry[0]), entry[0], keeper)
-                kept[entry[0]] = before
-                yield {
-                    "path": join(folder.path, entry[0]),
-                    "size": before[0][1],
-                    "executable": bool(entry[5] & 0o100),
-                    "chunks": before[1],
-                }
-        finally:
-            if place >= 0:
-                os.close(place)
-        racy = time.time_ns() - RACY_NS
-        folder.chunks = {name: value for name, value in kept.items() if value[0][2] < racy and value[0][3] < racy}
-        if len(folder.chunks) < len(kept):
-            folder.signature = b""  # looked at again next time
-        yield from ({"path": join(folder.path, name), "link": target} for name, target in folder.links)
+# ---- reading -------------------------------------------------------------------------------------------
 
 
-def _open_folder(root: Path, folder: Folder) -> int:
+def _stored(plan: Plan, folder: Folder, keeper: _Keeper) -> Folder:
+    """The folder with its part of the manifest, and as it may be remembered."""
+    if folder.fragment is not None and keeper.has_all_of(folder.fragment):
+        keeper.room(folder.path, folder.bytes)
+        return folder
+    chunks = _remembered_chunks(folder if folder.fragment is not None else folder.before)
+    began = time.time_ns()
+    entries: list[dict[str, Any]] = [{"path": join(folder.path, name), "link": to} for name, to in folder.links]
+    found = Folder(folder.path, folder.signature)
+    found.folders, found.left_out, found.warnings, found.count = (
+        folder.folders, folder.left_out, folder.warnings, folder.count,
+    )  # fmt: skip
+    for entry, kept in _read_files(plan, folder, chunks, keeper):
+        entries.append(_file_entry(join(folder.path, entry[0]), entry[1], entry[5], kept))
+        found.bytes += entry[1]
+        # a file as young as this when it was read may have changed since without a trace
+        if max(entry[2], entry[3]) < began - RACY_NS:
+            found.files.append(entry)
+    found.links.extend(folder.links)
+    if found.files != folder.files:
+        found.signature = b""  # looked at again next time
+    found.fragment = _fragment(entries)
+    return found
+
+
+def _remembered_chunks(folder: Folder | None) -> dict[Stat, list[str]]:
+    """The chunks of the files that were read before and may be trusted, by what ``stat`` said of them."""
+    if folder is None or not folder.fragment:
+        return {}
+    by_name = {str(entry["path"]).rpartition("/")[2]: entry for entry in json.loads(b"[%s]" % folder.fragment)}
+    # of a file that was too young to be trusted there is an entry in the manifest, but none in ``files``
+    return {entry: by_name[entry[0]]["chunks"] for entry in folder.files}
+
+
+def _read_files(
+    plan: Plan, folder: Folder, chunks: dict[Stat, list[str]], keeper: _Keeper
+) -> Iterator[tuple[Stat, list[str]]]:
+    """What ``stat`` said of each file at the moment it was read, and its chunks."""
+    place = _open_folder(plan.root, folder.path) if folder.files else -1
+    try:
+        for entry in folder.files:
+            kept = chunks.get(entry)
+            if kept is not None and keeper.has(kept):
+                keeper.room(join(folder.path, entry[0]), entry[1])
+                yield entry, kept
+            else:
+                yield _read(place, join(folder.path, entry[0]), entry[0], keeper)
+    finally:
+        if place >= 0:
+            os.close(place)
+
+
+def _open_folder(root: Path, path: str) -> int:
     """The folder, reached step by step without following a link that was put in the way."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    fd = os.open(root, flags)
-    for part in folder.path.split("/") if folder.path else ():
-        try:
-            inner = os.open(part, flags | os.O_NOFOLLOW, dir_fd=fd)
-        except OSError as problem:
-            raise SnapshotError(f"the folder {folder.path!r} changed while it was packaged") from problem
-        finally:
+    fd = -1
+    try:
+        fd = os.open(root, flags)
+        for part in path.split("/") if path else ():
+            outer, fd = fd, os.open(part, flags | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(outer)
+    except OSError as problem:
+        if fd >= 0:
             os.close(fd)
-        fd = inner
+        raise SnapshotError(
+            f"the folder {path or str(root)!r} changed while it was packaged: {problem.strerror or problem}",
+            hint="submit again when nothing moves it",
+        ) from problem
     return fd
 
 
-def _read(place: int, path: str, name: str, keeper: _Keeper) -> tuple[tuple[Any, ...], list[str]]:
+def _read(place: int, path: str, name: str, keeper: _Keeper) -> tuple[Stat, list[str]]:
     """The file's entry and chunks, as it was at one moment; a file that does not keep still is refused."""
     why = "it changed while it was read"
     for _ in range(TRIES):
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+        except PermissionError as problem:
+            raise unreadable(path, problem) from problem
         except OSError as problem:
             why = problem.strerror or str(problem)
             continue
@@ -198,28 +262,37 @@ def _read(place: int, path: str, name: str, keeper: _Keeper) -> tuple[tuple[Any,
             if not stat.S_ISREG(before.st_mode):
                 why = "it is no regular file any more"
                 continue
-            chunks, size = _chunks(fd, before.st_size, keeper)
+            counted = keeper.bytes
+            keeper.room(path, before.st_size)
+            chunks, size = _chunks(fd, path, before.st_size, keeper)
             after = os.fstat(fd)
         finally:
             os.close(fd)
-        if size == after.st_size and before.st_mtime_ns == after.st_mtime_ns and before.st_size == size:
-            s = after
-            return (name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_mode), chunks
+        s = _stat(name, after)
+        if s == _stat(name, before) and size == s[1]:
+            return s, chunks
+        keeper.bytes = counted
     raise SnapshotError(
         f"{path!r} cannot be packaged: {why}", hint="submit again when nothing writes to it, or ignore it"
     )
 
 
-def _chunks(fd: int, size: int, keeper: _Keeper) -> tuple[list[str], int]:
+def _stat(name: str, s: os.stat_result) -> Stat:
+    return (name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_mode)
+
+
+def _chunks(fd: int, path: str, size: int, keeper: _Keeper) -> tuple[list[str], int]:
+    """The chunks of the first *size* bytes, and how many there were; one that grows is not followed."""
     found, total = [], 0
-    # one byte more than there was: a file that grows is noticed, not followed
-    while total <= size:
-        data = _read_full(fd, min(CHUNK, size + 1 - total))
+    while total < size:
+        try:
+            data = _read_full(fd, min(CHUNK, size - total))
+        except OSError as problem:
+            raise unreadable(path, problem) from problem
         if not data:
             break
         total += len(data)
-        if total <= size:
-            found.append(keeper.put(data))
+        found.append(keeper.put(data))
     return found, total
 
 
@@ -230,28 +303,58 @@ def _read_full(fd: int, wanted: int) -> bytes:
     return data
 
 
-def _generated(plan: Plan | None, extra: Mapping[str, bytes], keeper: _Keeper) -> Iterator[dict[str, Any]]:
-    present = set(plan.paths()) if plan and extra else set()
-    for name, data in extra.items():
-        if name in present:
-            raise SnapshotError(f"the folder has a file {name!r} already", hint="rename it")
+# ---- manifests -----------------------------------------------------------------------------------------
+
+
+def _file_entry(path: str, size: int, mode: int, chunks: list[str]) -> dict[str, Any]:
+    return {"path": path, "size": size, "executable": bool(mode & 0o100), "chunks": chunks}
+
+
+def _fragment(entries: list[dict[str, Any]]) -> bytes:
+    """A folder's entries as they stand in the manifest: canonical JSON, sorted by name, without the brackets."""
+    entries.sort(key=lambda entry: str(entry["path"]))
+    return json.dumps(entries, sort_keys=True, separators=(",", ":")).encode("ascii")[1:-1]
+
+
+def _add_generated(fragments: dict[str, bytes], extra: Mapping[str, bytes], keeper: _Keeper) -> None:
+    for path, data in extra.items():
+        folder, _, name = unpack.check_path(path).rpartition("/")
+        entries = json.loads(b"[%s]" % fragments.get(folder, b""))
+        inside = any(other == path or other.startswith(f"{path}/") for other in fragments)
+        if inside or any(entry["path"] == path for entry in entries):
+            raise SnapshotError(f"the folder has {path!r} already", hint=f"rename {name!r}")
         chunks = [keeper.put(data[i : i + CHUNK]) for i in range(0, len(data), CHUNK)]
-        yield {"path": name, "size": len(data), "executable": False, "chunks": chunks}
+        keeper.bytes += len(data)
+        fragments[folder] = _fragment([*entries, _file_entry(path, len(data), 0, chunks)])
 
 
-def _manifest(files: list[dict[str, Any]]) -> Manifest:
-    files.sort(key=lambda entry: str(entry["path"]))
-    text = json.dumps(files, sort_keys=True, separators=(",", ":"))
-    return Manifest(hashlib.sha256(text.encode("ascii")).hexdigest(), files, sum(e.get("size", 0) for e in files))
+def _write_manifest(store: ObjectStore, fragments: dict[str, bytes], total: int) -> str:
+    """Make the manifest exist; one that is there becomes young again, so that gc knows that it is wanted."""
+    files = b"[%s]" % b",".join(fragments[path] for path in sorted(fragments) if fragments[path])
+    manifest_id = hashlib.sha256(files).hexdigest()
+    path = unpack.manifest_path(str(store.root), manifest_id)
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        head = json.dumps({"format": FORMAT, "id": manifest_id, "bytes": total}, separators=(",", ":"))
+        write_atomic(path, b'%s,"files":%s}\n' % (head.encode("ascii")[:-1], files))
+    return manifest_id
 
 
 def read_manifest(store: ObjectStore, manifest_id: str) -> Manifest:
-    """The manifest with this id; ``NotFound`` where there is none."""
+    """The manifest with this id, checked against it; ``NotFound`` where there is none."""
+    path = unpack.manifest_path(str(store.root), manifest_id)
     try:
-        data = read_json(manifest_path(str(store.root), manifest_id))
+        data = read_json(path)
+        files = json.dumps(data["files"], sort_keys=True, separators=(",", ":")).encode("ascii")
+        manifest = Manifest(manifest_id, data["files"], data["bytes"])
     except FileNotFoundError as problem:
         raise NotFound(f"no snapshot {manifest_id!r} in {store.root}") from problem
-    return Manifest(manifest_id, data["files"], data["bytes"])
+    except (ValueError, KeyError, TypeError) as problem:
+        raise CorruptObject(f"the manifest {path} is damaged: {problem}") from problem
+    if hashlib.sha256(files).hexdigest() != manifest_id:
+        raise CorruptObject(f"the manifest {path} is damaged: it does not fit its id")
+    return manifest
 
 
 def list_manifests(store: ObjectStore) -> list[str]:
@@ -259,45 +362,37 @@ def list_manifests(store: ObjectStore) -> list[str]:
     return sorted(path.stem for path in store.manifests.glob("*.json") if not path.name.startswith("."))
 
 
-# ---- what is remembered of a folder ------------------------------------------------------------------
-
-
-def _cache_path(store: ObjectStore, root: Path) -> Path:
-    key = hashlib.sha256(os.fsencode(os.path.abspath(root))).hexdigest()[:24]
-    return store.root / "cache" / f"{key}.{sys.implementation.cache_tag}"
-
-
-def _load_cache(store: ObjectStore, root: Path) -> dict[str, Folder]:
-    """The folders of the last snapshot of *root*; nothing where that cannot be read."""
+def materialise(store: ObjectStore, manifest_id: str, dest: Path) -> None:
+    """Make *dest*, which must not exist, a private writable copy of the tree; whole, or not there."""
+    read_manifest(store, manifest_id)
     try:
-        data = _cache_path(store, root).read_bytes()
-    except OSError:
-        return {}
-    if hashlib.sha256(data[32:]).digest() != data[:32]:
-        return {}
-    return {values[0]: Folder(*values) for values in marshal.loads(data[32:])}  # noqa: S302 -- ours, and checked
+        unpack.materialise(str(store.root), manifest_id, str(dest))
+    except FileNotFoundError:  # gc has moved objects to another pack meanwhile
+        unpack.materialise(str(store.root), manifest_id, str(dest))
 
 
-def _save_cache(store: ObjectStore, plan: Plan, signature: str, manifest: Manifest | None) -> None:
-    path = _cache_path(store, plan.root)
-    values = [(f.path, f.signature, f.files, f.links, f.folders, f.left_out, f.chunks, f.bytes) for f in plan.folders]
-    data = marshal.dumps(values)
-    write_atomic(path, hashlib.sha256(data).digest() + data, sync=False)
-    if manifest is not None and all(f.signature for f in plan.folders):
-        same = {"signature": signature, "manifest": manifest.id, "count": manifest.count, "bytes": manifest.bytes}
-        write_atomic(path.with_suffix(".same.json"), dump_json(same), sync=False)
+# ---- what is remembered --------------------------------------------------------------------------------
 
 
-def _unchanged(store: ObjectStore, root: Path, signature: str) -> Snapshot | None:
-    """The the last snapshot, where nothing has changed since."""
-    try:
-        same = read_json(_cache_path(store, root).with_suffix(".same.json"))
-    except (OSError, ValueError):
+def _remember(store: ObjectStore, plan: Plan, folders: list[Folder], packs: list[str], found: Snapshot | None) -> None:
+    signature = plan.signature
+    if found is None and signature == plan.known.signature and packs == plan.known.packs:
+        return
+    whole = all(folder.signature for folder in folders)
+    snapshot = (found.id, found.count, found.bytes) if found and whole else None
+    by_path = {folder.path: folder for folder in folders}
+    remembered.save(store, plan.root, Known(by_path, packs, signature if whole else "", snapshot))
+
+
+def _unchanged(store: ObjectStore, plan: Plan) -> Snapshot | None:
+    """The last snapshot, where nothing has changed since."""
+    known = plan.known
+    if known.snapshot is None or known.signature != plan.signature or not store.has_packs(known.packs):
         return None
-    if same.get("signature") != signature:
+    if known.snapshot[2] > plan.max_bytes:
         return None
     try:
-        os.utime(manifest_path(str(store.root), same["manifest"]))  # wanted again: gc leaves it
+        os.utime(unpack.manifest_path(str(store.root), known.snapshot[0]))  # wanted again: gc leaves it
     except FileNotFoundError:
         return None
-    return Snapshot(same["manifest"], same["count"], same["bytes"])
+    return Snapshot(*known.snapshot)
