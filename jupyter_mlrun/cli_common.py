@@ -42,7 +42,7 @@ class Group(click.Group):
 
 def home() -> Path:
     """The home, if this program may use it; it is not made."""
-    from jupyter_mlrun.settings import default_home
+    from jupyter_mlrun.homepath import default_home
     from jupyter_mlrun.store.home import open_home
 
     return open_home(default_home(), create=False)

@@ -15,8 +15,7 @@ from rich.text import Text
 
 from jupyter_mlrun.states import Status
 from jupyter_mlrun.store.text import plain
-from jupyter_mlrun.ui.view import LOOKS
-from jupyter_mlrun.ui.words import duration, number, size
+from jupyter_mlrun.ui.words import LOOKS, duration, number, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -109,7 +109,7 @@ def doctor(as_json: bool) -> None:
     """Check whether this machine and session are fit for runs."""
     from jupyter_mlrun import cli_draw
     from jupyter_mlrun.doctor import doctor as examine
-    from jupyter_mlrun.settings import default_home
+    from jupyter_mlrun.homepath import default_home
 
     found = examine(default_home())
     if as_json:

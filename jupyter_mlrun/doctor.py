@@ -21,7 +21,7 @@ from jupyter_mlrun.backends import local
 from jupyter_mlrun.errors import JupyterMLRunError
 from jupyter_mlrun.store.home import open_home
 from jupyter_mlrun.ui.words import duration
-from jupyter_mlrun.worker.segment import can_map
+from jupyter_mlrun.worker.segfile import can_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,6 +17,7 @@ from traitlets.config import Config, Configurable
 from traitlets.config.loader import JSONFileConfigLoader, PyFileConfigLoader
 
 from jupyter_mlrun.errors import BadInput
+from jupyter_mlrun.homepath import default_home
 from jupyter_mlrun.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ else:
     import tomli as tomllib
 
 PREFIX = "JUPYTER_MLRUN_"
+__all__ = ["JupyterMLRun", "default_home", "load", "parse_size", "parse_time"]
 # set by us inside runs and for the agent; not settings
 NOT_SETTINGS = {"HOME", "RUN_ID", "RUN_DIR", "EXPERIMENT", "AGENT", "STRICT", "DEBUG"}
 _SIZE = re.compile(r"(?i)\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*\Z")
@@ -50,29 +52,6 @@ class JupyterMLRun(Configurable):
         config=True
     )
     live_view = Bool(True, help="Keep the output of a submitted cell up to date while it is shown.").tag(config=True)
-
-
-def default_home() -> Path:
-    """Where data lives: ``JUPYTER_MLRUN_HOME``, else the user's data folder."""
-    named = os.environ.get("JUPYTER_MLRUN_HOME")
-    if named:
-        return Path(named).expanduser().absolute()
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    elif os.name == "nt":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or _home_folder() / ".local" / "share")
-    return (base / "jupyter_mlrun").absolute()
-
-
-def _home_folder() -> Path:
-    try:
-        return Path.home()
-    except RuntimeError as problem:
-        raise BadInput(
-            "no home folder is known for this user", hint="set JUPYTER_MLRUN_HOME to a folder of yours"
-        ) from problem
 
 
 def load(config: Config | None = None, *, start: Path | None = None) -> JupyterMLRun:

@@ -20,6 +20,7 @@ LAYERS = [
     "rundir",
     "words",
     "literals",
+    "homepath",
     "settings",
     "records",
     "worker/*",

@@ -17,7 +17,7 @@ from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import runs, text
 from jupyter_mlrun.store.series import MetricReader
 from jupyter_mlrun.ui import chart
-from jupyter_mlrun.ui.words import duration, number
+from jupyter_mlrun.ui.words import LOOKS, duration, number
 
 if TYPE_CHECKING:
     from jupyter_mlrun.records import RunState, Spec
@@ -27,19 +27,6 @@ MOST_CHARTS = 12
 LOG_LINES = 60
 # the view is sent once a second and saved in the notebook: long lines and logs are cut for it, never in the file
 LINE_CHARS, LOG_CHARS = 1000, 16_000
-# icon and colour class of each kind of status
-LOOKS = {
-    Status.COMPLETED: ("✓", "good"),
-    Status.FAILED: ("✕", "bad"),
-    Status.CANCELED: ("⊘", "dim"),
-    Status.RUNNING: ("▶", "live"),
-    Status.STARTING: ("▷", "live"),
-    Status.FINALIZING: ("▷", "live"),
-    Status.QUEUED: ("◷", "wait"),
-    Status.NOT_STARTED: ("◷", "wait"),
-    Status.CANCEL_REQUESTED: ("⊘", "wait"),
-    Status.NOT_RESPONDING: ("?", "wait"),
-}
 
 
 @dataclass

@@ -1,6 +1,22 @@
-"""Durations, ages and sizes as people say them."""
+"""How people say it: durations, sizes, numbers, and the sign of each status."""
 
 from __future__ import annotations
+
+from jupyter_mlrun.states import Status
+
+# icon and colour class of each kind of status
+LOOKS = {
+    Status.COMPLETED: ("✓", "good"),
+    Status.FAILED: ("✕", "bad"),
+    Status.CANCELED: ("⊘", "dim"),
+    Status.RUNNING: ("▶", "live"),
+    Status.STARTING: ("▷", "live"),
+    Status.FINALIZING: ("▷", "live"),
+    Status.QUEUED: ("◷", "wait"),
+    Status.NOT_STARTED: ("◷", "wait"),
+    Status.CANCEL_REQUESTED: ("⊘", "wait"),
+    Status.NOT_RESPONDING: ("?", "wait"),
+}
 
 
 def duration(seconds: float | None) -> str:
