@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 MAX_BYTES = 1_000_000
-BY_FILE = "make it in the cell, or save it to a file and give that by -i (%upload_data stores it)"
+BY_FILE = "make it in the cell, or save it in a folder and submit with -s"
 KERNEL_CURES = {
-    "display": "use print(), or log images and figures with run.log_image()",
+    "display": "use print(), or save pictures to ./outputs",
     "get_ipython": "leave it to the notebook, or use the Python function that it stands for",
 }
 KERNEL_CURE = "give the value a name of its own, and bring that by --use"

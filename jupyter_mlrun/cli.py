@@ -315,7 +315,7 @@ def run_here(arguments: list[str]) -> None:
     try:
         _execute(arguments, "%mlrun")
     except SystemExit as done:
-        if done.code:
+        if done.code and arguments[:1] != ["wait"]:  # a summary of the run has been printed
             raise JupyterMLRunError(f"%mlrun {' '.join(arguments[:1])}: exit code {done.code}") from None
     except click.exceptions.Exit:
         return  # the help was asked for

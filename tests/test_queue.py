@@ -22,13 +22,20 @@ def test_first_come_first_served() -> None:
     found = plan([ask("c", 3), ask("a", 1), ask("b", 2)], [], CPU)
     assert [a.run_id for a, _ in found.start] == ["a", "b"]
     assert "2 of 2 are taken (a, b)" in found.waiting["c"]
-    assert "JUPYTER_MLRUN_MAX_CONCURRENT=3 would start it now" in found.waiting["c"]
+    assert "a submit with JUPYTER_MLRUN_MAX_CONCURRENT=3 " in found.waiting["c"]
 
 
 def test_the_second_in_the_queue_hears_who_is_ahead() -> None:
     held = [Lease("x"), Lease("y")]
     found = plan([ask("a", 1), ask("b", 2)], held, CPU)
     assert found.waiting["b"].startswith("1 ahead of it in the queue")
+
+
+def test_the_newest_submission_sets_the_limit() -> None:
+    held = [Lease("x")]
+    assert not plan([ask("a", 1, max_concurrent=1)], held, CPU).start
+    found = plan([ask("a", 1, max_concurrent=1), ask("b", 2, max_concurrent=3)], held, CPU)
+    assert [a.run_id for a, _ in found.start] == ["a", "b"]
 
 
 def test_max_concurrent_is_obeyed() -> None:

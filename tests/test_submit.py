@@ -41,12 +41,17 @@ def runs_in(home: Path) -> list[Path]:
         ({"cell": "pass", "experiment": "///"}, BadInput, "leaves nothing"),
         ({"cell": "pass", "parameters": ("lr",)}, BadInput, "lr"),
         ({"cell": "pass", "tags": ("=x",)}, BadInput, "has no name"),
+        ({"cell": "pass", "memory": "0"}, BadInput, "--memory 0 is less than 1"),
+        ({"cell": "pass", "name": "x" * 5000}, BadInput, "no name for a run"),
+        ({"cell": "pass", "name": "a\nb"}, BadInput, "no name for a run"),
+        ({"script": "broken.py"}, BadInput, "broken.py line 2"),
     ],
 )
 def test_bad_input_is_one_clear_error_and_leaves_nothing(
     home: Path, tmp_path: Path, options: dict[str, object], kind: type[JupyterMLRunError], words: str
 ) -> None:
     (tmp_path / "train.py").write_text("pass")
+    (tmp_path / "broken.py").write_text("x = 1\nif x\n")
     with pytest.raises(kind) as caught:
         submit(Request(cwd=str(tmp_path), **options), settings.load())  # type: ignore[arg-type]
     assert words in str(caught.value)

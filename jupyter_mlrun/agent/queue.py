@@ -49,6 +49,8 @@ def plan(asks: Sequence[Ask], leases: Sequence[Lease], machine: Machine) -> Plan
     result = Plan()
     held = list(leases)
     ahead: dict[bool, tuple[int, str]] = {}  # lane -> (how many wait, why the first does)
+    # the newest submission knows the user's setting of today
+    limit = max(asks, key=lambda a: a.order[-1]).max_concurrent if asks else 0
     for ask in sorted(asks, key=lambda a: a.order):
         count = machine.gpu_count(ask.resources.gpus, ask.visible_gpus)
         lane = count > 0
@@ -57,7 +59,7 @@ def plan(asks: Sequence[Ask], leases: Sequence[Lease], machine: Machine) -> Plan
             ahead[lane] = (waiting + 1, why)
             result.waiting[ask.run_id] = f"{waiting} ahead of it in the queue; the first is {why}"
             continue
-        lease, why = _grant(ask, count, held, machine)
+        lease, why = _grant(ask, count, held, machine, limit)
         if lease is None:
             ahead[lane] = (1, why)
             result.waiting[ask.run_id] = why
@@ -67,8 +69,7 @@ def plan(asks: Sequence[Ask], leases: Sequence[Lease], machine: Machine) -> Plan
     return result
 
 
-def _grant(ask: Ask, count: int, held: list[Lease], machine: Machine) -> tuple[Lease | None, str]:
-    limit = ask.max_concurrent
+def _grant(ask: Ask, count: int, held: list[Lease], machine: Machine, limit: int) -> tuple[Lease | None, str]:
     if limit and len(held) >= limit:
         return None, _slots_words(limit, held, limit + 1)
     if not count:
@@ -94,7 +95,8 @@ def _slots_words(slots: int, held: Sequence[Lease], enough: int) -> str:
     names = ", ".join(lease.run_id for lease in held[:3]) + (" …" if len(held) > 3 else "")
     return (
         f"waiting for a slot: {len(held)} of {slots} are taken ({names}); "
-        f"JUPYTER_MLRUN_MAX_CONCURRENT={enough} would start it now"
+        f"a submit with JUPYTER_MLRUN_MAX_CONCURRENT={enough} "
+        f"(%config JupyterMLRun.max_concurrent = {enough}) would start it now"
     )
 
 

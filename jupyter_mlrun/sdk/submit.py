@@ -6,12 +6,14 @@ writes objects, a manifest and the run directory, and wakes the agent.
 
 from __future__ import annotations
 
+import ast
 import getpass
 import json
 import os
 import socket
 import sys
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 COMPUTES = ("local",)
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def prepare(request: Request, settings: JupyterMLRun) -> Prepared:
     interpreter = environment.interpreter(request.env)
     variables = environment.own_variables(request.env_vars)
     tags = _tags(request.tags)
+    _check_name(request.name)
     plan, files = _source(request, settings)
     packaged = _package(request, plan, files)
     return Prepared(
@@ -127,6 +131,7 @@ def _resources(request: Request) -> Resources:
             raise BadInput(f"--gpus {gpus!r} is no count of GPUs", hint="give a number, auto or all")
         gpus = int(gpus)
     for name, value, least in (
+        ("--memory", None if request.memory is None else parse_size(request.memory), 1),
         ("--cpus", request.cpus, 1), ("--procs", request.procs, 1), ("-n", request.nodes, 1), ("--gpus", gpus, 0),
     ):  # fmt: skip
         if isinstance(value, int) and value < least:
@@ -139,6 +144,13 @@ def _resources(request: Request) -> Resources:
         procs=request.procs,
         nodes=request.nodes,
     )
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and (not name.strip() or len(name) > LONGEST_NAME or not name.isprintable()):
+        raise BadInput(
+            f"--name {name[:40]!r} is no name for a run", hint=f"1 to {LONGEST_NAME} characters that can be printed"
+        )
 
 
 def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -167,7 +179,21 @@ def _source(request: Request, settings: JupyterMLRun) -> tuple[snapshot.Plan | N
     if not path.is_file():
         near = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise NotFound(f"no script {request.script!r}", hint=did_you_mean(path.name, near))
-    return None, {path.name: path.read_bytes()}
+    content = path.read_bytes()
+    _check_syntax(path, content)
+    return None, {path.name: content}
+
+
+def _check_syntax(path: Path, content: bytes) -> None:
+    """A script that Python cannot read is refused before it waits in a queue."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(content, str(path), "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+    except (SyntaxError, ValueError) as problem:
+        line = getattr(problem, "lineno", None)
+        where = f"{path.name} line {line}" if line else path.name
+        raise BadInput(f"{where}: {getattr(problem, 'msg', None) or problem}", hint="correct the script") from problem
 
 
 def _package(request: Request, plan: snapshot.Plan | None, files: Mapping[str, bytes]) -> package.Package:
