@@ -45,6 +45,11 @@ def default_reason(path: str, *, is_folder: bool, is_file: bool, root: Path) -> 
     return None
 
 
+def inside_secret_folder(path: str) -> bool:
+    """Whether a folder on the way to *path* may hold secrets."""
+    return not SECRET_FOLDERS.isdisjoint(path.split("/")[:-1])
+
+
 def _is_private_key(path: Path) -> bool:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -110,6 +115,9 @@ def _rules_of(line: str) -> Iterator[tuple[bool, bool, re.Pattern[str]]]:
             continue
         if regex.pattern == ".":
             yield pattern.include, False, re.compile(r"(?s:.+)")
+        elif not regex.pattern.startswith("^"):
+            # "*/": pathspec searches where we match
+            yield pattern.include, False, re.compile(rf"(?s:.*){regex.pattern}")
         else:
             yield pattern.include, regex.pattern.endswith("/"), re.compile(_linear(regex.pattern))
 

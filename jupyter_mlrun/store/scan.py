@@ -16,7 +16,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_mlrun.errors import SnapshotError
-from jupyter_mlrun.store.ignore import IGNORE_FILES, SECRET_REASONS, Includes, Rules, default_reason
+from jupyter_mlrun.store.ignore import (
+    IGNORE_FILES,
+    MAY_HOLD_SECRETS,
+    SECRET_REASONS,
+    Includes,
+    Rules,
+    default_reason,
+    inside_secret_folder,
+)
 from jupyter_mlrun.worker.unpack import link_stays_inside
 
 if TYPE_CHECKING:
@@ -249,8 +257,9 @@ class Scanner:
         reason = default_reason(path, is_folder=is_folder, is_file=stat.S_ISREG(mode), root=self.root)
         ignored = rules.ignores(path, is_folder=is_folder)
         if self.includes.brings(path):
-            if reason in SECRET_REASONS:
-                folder.warnings.append(f"{path!r} {reason}, and is packaged because --include names it")
+            if reason in SECRET_REASONS or inside_secret_folder(path):
+                why = reason or MAY_HOLD_SECRETS
+                folder.warnings.append(f"{path!r} {why}, and is packaged because --include names it")
             self._keep(folder, entry, path, partly=False)
         elif not (reason or ignored or only_included):
             self._keep(folder, entry, path, partly=False)
