@@ -14,6 +14,7 @@ from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.ui import page, view
+from jupyter_mlrun.ui.words import LOOKS
 from jupyter_mlrun.worker.segment import MetricWriter
 
 OURS = {
@@ -131,7 +132,7 @@ STATES = {
 def test_each_status(home: Path, name: str) -> None:
     run = make(home, *STATES[name], log=b"first\nlast line\n")
     shown = view.as_text(run, waiting="2 runs are before it")
-    assert f"{view.LOOKS[run_status(run)][0]} {name}" in shown
+    assert f"{LOOKS[run_status(run)][0]} {name}" in shown
     assert "last line" in shown
     assert ("2 runs are before it" in shown) is (name in {"Queued", "Running"})
     words = " ".join(parsed(view.as_html(run)).words)

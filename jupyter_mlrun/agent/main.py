@@ -109,12 +109,14 @@ class Agent:
         asked = self._requests()
         try:
             self.follower.step()
-            for path, what in asked:
+            for _, what in asked:
                 self._apply(what)
-                remove_if_there(path)
             if asked:
                 self.follower.step()
             self._tell_queue()
+            # last: whoever waits for the answer reads the queue next
+            for path, _ in asked:
+                remove_if_there(path)
         except (OSError, JupyterMLRunError):
             # a full disk, say: runs go on by themselves, and the next round tries again
             traceback.print_exc()
