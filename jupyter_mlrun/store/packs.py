@@ -337,6 +337,7 @@ class ObjectStore:
     def _collect(self, live: set[bytes], grace: float, now: float) -> dict[str, int]:
         old = [pack for pack in sorted(self.packs.glob("*.pack")) if now - pack.stat().st_mtime > grace]
         before = self._size()
+        self._sweep(now - grace)
         reader = self.reader()
         dead: list[Path] = []
         sparse: dict[Path, list[bytes]] = {}
@@ -347,7 +348,7 @@ class ObjectStore:
                 size = pack.stat().st_size
                 if not kept:
                     dead.append(pack)
-                elif sum(e[2] for e in kept) < size / 2 or (len(old) > MANY_PACKS and size < SMALL_PACK):
+                elif sum(FRAME.size + e[2] for e in kept) < size / 2 or (len(old) > MANY_PACKS and size < SMALL_PACK):
                     sparse[pack] = [e[0] for e in kept]
             # these first: on a full disk they make the room that moving the others needs
             self._remove(dead)
@@ -355,6 +356,14 @@ class ObjectStore:
         finally:
             reader.close()
         return {"packs": len(dead) + len(sparse), "bytes": max(0, before - self._size())}
+
+    def _sweep(self, before: float) -> None:
+        """Remove files that killed processes were writing aside; nobody writes now."""
+        for folder in (self.packs, self.manifests, self.root / "cache"):
+            for path in folder.glob(".*.new"):
+                with suppress(FileNotFoundError):  # the cache is written without the lock
+                    if path.stat().st_mtime < before:
+                        path.unlink()
 
     def _size(self) -> int:
         return sum(pack.stat().st_size for pack in self.packs.glob("*.pack"))
