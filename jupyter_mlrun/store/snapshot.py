@@ -320,12 +320,23 @@ def _add_generated(fragments: dict[str, bytes], extra: Mapping[str, bytes], keep
     for path, data in extra.items():
         folder, _, name = unpack.check_path(path).rpartition("/")
         entries = json.loads(b"[%s]" % fragments.get(folder, b""))
-        inside = any(other == path or other.startswith(f"{path}/") for other in fragments)
-        if inside or any(entry["path"] == path for entry in entries):
-            raise SnapshotError(f"the folder has {path!r} already", hint=f"rename {name!r}")
+        is_folder = any(other == path or other.startswith(f"{path}/") for other in fragments)
+        if is_folder or _first_file_on(path, fragments):
+            raise SnapshotError(f"the folder has {path!r} already, or a file in its way", hint=f"rename {name!r}")
         chunks = [keeper.put(data[i : i + CHUNK]) for i in range(0, len(data), CHUNK)]
         keeper.bytes += len(data)
         fragments[folder] = _fragment([*entries, _file_entry(path, len(data), 0, chunks)])
+
+
+def _first_file_on(path: str, fragments: Mapping[str, bytes]) -> str | None:
+    """*path*, or the first folder on the way to it, where that is a file or a link already."""
+    steps = path.split("/")
+    for n in range(1, len(steps) + 1):
+        here = "/".join(steps[:n])
+        entries = json.loads(b"[%s]" % fragments.get("/".join(steps[: n - 1]), b""))
+        if any(entry["path"] == here for entry in entries):
+            return here
+    return None
 
 
 def _write_manifest(store: ObjectStore, fragments: dict[str, bytes], total: int) -> str:
