@@ -545,7 +545,7 @@ def test_data_has_a_size_limit(notebook: Notebook) -> None:
         with pytest.raises(CellError) as caught:
             package_cell("big", use=["big"], namespace={"big": value})
         assert "1,000,000" in str(caught.value)
-        assert "-i" in str(caught.value.hint)
+        assert "submit with -s" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,13 +66,17 @@ def record(workspace: WorkspaceDir, spec: Spec, environment: Mapping[str, str]) 
         sync_folder(aside.path)
         make_folder(final.parent)
         os.rename(aside.path, final)
-        sync_folder(final.parent)
     except OSError as problem:
         _discard(aside.path)
         raise StoreError(
             f"the run cannot be recorded in {workspace.path}: {problem.strerror or problem}",
             hint="nothing was left behind; free space there (jupyter mlrun du, jupyter mlrun gc) and submit again",
         ) from problem
+    try:
+        sync_folder(final.parent)
+    except OSError as problem:
+        # the run exists and may have begun: to call it a failure now would be a lie
+        warnings.warn(f"run {spec.run_id} exists, but a power cut may lose it: {problem}", RuntimeWarning, stacklevel=2)
     return RunDir(final)
 
 
