@@ -105,27 +105,38 @@ def link_stays_inside(path: str, target: str) -> bool:
 
 def materialise(objects: str, manifest_id: str, target: str) -> None:
     """Make *target*, which must not exist, a private writable copy of the tree; whole, or not there."""
-    manifest: Dict[str, Any] = read_json(manifest_path(objects, manifest_id))
+    try:
+        files: List[Dict[str, Any]] = read_json(manifest_path(objects, manifest_id))["files"]
+    except (KeyError, TypeError, ValueError) as problem:
+        raise CorruptObject(f"the manifest {manifest_id} is damaged: {problem!r}") from problem
     reader = PackReader(objects)
     os.mkdir(target, 0o700)
     try:
-        folders = {""}
-        for entry in manifest["files"]:
-            path = check_path(entry["path"])
-            _make_folders(target, os.path.dirname(path), folders)
-            if "link" not in entry:
-                _write_file(os.path.join(target, path), entry, reader)
-        # last, so that no file can be written through a link
-        for entry in manifest["files"]:
-            if "link" in entry:
-                if not link_stays_inside(entry["path"], entry["link"]):
-                    raise CorruptObject(f"a manifest has a link {entry['path']!r} that leads outside")
-                os.symlink(entry["link"], os.path.join(target, entry["path"]))
+        _fill(target, files, reader)
+    except (FileExistsError, KeyError, TypeError, AttributeError, ValueError) as problem:
+        # the folder was empty: a path that exists is one that the manifest names twice
+        shutil.rmtree(target, ignore_errors=True)
+        raise CorruptObject(f"the manifest {manifest_id} is damaged: {problem!r}") from problem
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
     finally:
         reader.close()
+
+
+def _fill(target: str, files: List[Dict[str, Any]], reader: PackReader) -> None:
+    folders = {""}
+    for entry in files:
+        path = check_path(entry["path"])
+        _make_folders(target, os.path.dirname(path), folders)
+        if "link" not in entry:
+            _write_file(os.path.join(target, path), entry, reader)
+    # last, so that no file can be written through a link
+    for entry in files:
+        if "link" in entry:
+            if not link_stays_inside(entry["path"], entry["link"]):
+                raise CorruptObject(f"a manifest has a link {entry['path']!r} that leads outside")
+            os.symlink(entry["link"], os.path.join(target, entry["path"]))
 
 
 def _make_folders(target: str, path: str, made: set) -> None:  # type: ignore[type-arg]
