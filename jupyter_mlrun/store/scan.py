@@ -220,7 +220,10 @@ class Scanner:
         with os.scandir(f"{self.base}/{path}" if path else self.base) as listing:
             while batch := list(islice(listing, _BATCH)):
                 for item in batch:
-                    s = item.stat(follow_symlinks=False)
+                    try:
+                        s = item.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue  # it went since it was listed
                     entries.append((item.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_mode))
                     if item.is_dir(follow_symlinks=False):
                         entries[-1] = (item.name, 0, 0, 0, 0, s.st_mode)
