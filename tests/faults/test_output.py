@@ -45,8 +45,11 @@ def test_a_flood_keeps_head_and_tail(home: Path, blocks: int) -> None:
     assert dropped[-1][1] >= log.stat().st_size - LIMIT // 2 - LIMIT // 16 - 8192
 
 
-def test_one_endless_line_and_binary_output(home: Path) -> None:
-    cell = "import os\nfor _ in range(40): os.write(1, b'a' * 1_000_000)\nos.write(2, bytes(range(256)) * 100)"
+@pytest.mark.parametrize("megabytes", [40, pytest.param(1000, marks=pytest.mark.slow)])
+def test_one_endless_line_and_binary_output(home: Path, megabytes: int) -> None:
+    cell = (
+        f"import os\nfor _ in range({megabytes}): os.write(1, b'a' * 1_000_000)\nos.write(2, bytes(range(256)) * 100)"
+    )
     run = submit_cell(cell, max_log_bytes=LIMIT)
     state = finish(run)
     assert str(state.status) == "Completed"
