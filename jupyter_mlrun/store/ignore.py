@@ -65,6 +65,7 @@ def _is_private_key(path: Path) -> bool:
 
 _STAR = "[^/]*"
 _DEEP = "(?:/.+)?/"
+_CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
 _PLAIN_NAME = re.compile(r"(!?)([\w.-]+)(/?)", re.ASCII)
 # a regex with this many places to try again is at worst quadratic in one name
 _FREE_STARS = 2
@@ -105,6 +106,8 @@ class IgnoreFile:
 
 def _rules_of(line: str) -> Iterator[tuple[bool, bool, re.Pattern[str]]]:
     """(does it ignore, does it speak only of what is inside, regex) of one line; nothing for one without meaning."""
+    if line.endswith("/**/"):
+        line += "*/"  # to git the folders inside, to pathspec the folder itself
     try:
         patterns = list(pathspec.GitIgnoreSpec.from_lines([line]).patterns)
     except ValueError:
@@ -146,7 +149,7 @@ def _linear_stars(regex: str, prefix: str) -> str:
     parts = regex.split(_STAR)
     text = parts[0]
     for i, part in enumerate(parts[1:], 1):
-        if i == len(parts) - 1 or "/" in part:
+        if i == len(parts) - 1 or "/" in _CLASS.sub("", part):
             text += _STAR + part
         elif part:
             text += f"(?=(?P<{prefix}{i}>[^/]*?{part}))(?P={prefix}{i})"
