@@ -45,4 +45,7 @@ def save(store: ObjectStore, root: Path, known: Known) -> None:
     """Remember *root*; not brought to the disk, because a torn file counts as none."""
     folders = [folder.dump() for folder in known.folders.values()]
     data = marshal.dumps((known.packs, known.signature, known.snapshot, folders))
-    write_atomic(cache_path(store, root), hashlib.sha256(data).digest() + data, sync=False)
+    path = cache_path(store, root)
+    # ext4 brings a file to the disk at once when it takes another's place
+    path.unlink(missing_ok=True)
+    write_atomic(path, hashlib.sha256(data).digest() + data, sync=False)

@@ -12,6 +12,7 @@ import os
 import stat
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +38,7 @@ MAX_FILES = 20_000
 GUARD_SECONDS = 1.5
 _BATCH = 10_000
 _LARGEST = 8
+_KIND = 0o170000
 
 Stat = tuple[str, int, int, int, int, int]  # name, size, mtime ns, ctime ns, inode, mode
 
@@ -145,7 +147,7 @@ class Plan:
             yield from (join(folder.path, entry[0]) for entry in folder.files)
             yield from (join(folder.path, name) for name, _ in folder.links)
 
-    @property
+    @cached_property
     def signature(self) -> str:
         """Changes when anything that was looked at did."""
         digest = hashlib.sha256()
@@ -200,7 +202,7 @@ class Scanner:
             entries = self._list(path, rules, only_included)
         except OSError as problem:
             raise unreadable(path or ".", problem) from problem
-        rules = self._rules(path, rules, (entry[0] for entry in entries))
+        rules = self._rules(path, rules, {entry[0] for entry in entries})
         text = f"{rules.signature}\0{only_included}".encode("utf-8", "surrogateescape")
         # a name may be no UTF-8, which marshal stands; version 2 writes equal values as equal bytes
         signature = hashlib.blake2b(marshal.dumps(entries, 2), key=hashlib.sha256(text).digest()).digest()
@@ -216,6 +218,7 @@ class Scanner:
     def _list(self, path: str, rules: Rules, only_included: bool) -> list[Stat]:
         """What is in a folder, as the file system has it; of folders within only names and modes count."""
         entries: list[Stat] = []
+        add = entries.append
         probe = Folder(path, b"")
         with os.scandir(f"{self.base}/{path}" if path else self.base) as listing:
             while batch := list(islice(listing, _BATCH)):
@@ -224,24 +227,26 @@ class Scanner:
                         s = item.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue  # it went since it was listed
-                    entries.append((item.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_mode))
-                    if item.is_dir(follow_symlinks=False):
-                        entries[-1] = (item.name, 0, 0, 0, 0, s.st_mode)
+                    mode = s.st_mode
+                    if mode & _KIND == stat.S_IFDIR:
+                        add((item.name, 0, 0, 0, 0, mode))
+                    else:
+                        add((item.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, mode))
                 if len(batch) == _BATCH and time.monotonic() > self.deadline:
                     self._give_up_early(probe, entries[len(entries) - _BATCH :], rules, only_included)
         return entries
 
     def _give_up_early(self, probe: Folder, entries: list[Stat], rules: Rules, only_included: bool) -> None:
         """One folder may have a million files: it is not read to its end when the limits are passed already."""
-        present = [name for name in IGNORE_FILES if (self.root / probe.path / name).is_file()]
+        present = {name for name in IGNORE_FILES if (self.root / probe.path / name).is_file()}
         rules = self._rules(probe.path, rules, present)
         for entry in entries:
             self._sort(probe, entry, rules, only_included)
         if self.count + probe.count > self.max_files or self.bytes + probe.bytes > self.max_bytes:
             self._add(probe, more=True)
 
-    def _rules(self, path: str, rules: Rules, names: Iterator[str] | list[str]) -> Rules:
-        present = set(names) & set(IGNORE_FILES)
+    def _rules(self, path: str, rules: Rules, names: set[str]) -> Rules:
+        present = names.intersection(IGNORE_FILES)
         if path == "" and ".amlignore" in present:
             self.ignore_file = ".amlignore"
         wanted = self.ignore_file

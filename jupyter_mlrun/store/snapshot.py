@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 TRIES = 3
 # a file changed this shortly before it was read may change again without a new time
 RACY_NS = 50_000_000
+# up to so much that changed is read again next time: that is less work than to write down the whole folder
+FEW_FILES, FEW_BYTES = 50, 1 << 20
 
 __all__ = ["File", "Manifest", "Plan", "Snapshot", "list_manifests", "materialise", "read_manifest", "scan", "take"]
 
@@ -115,7 +117,7 @@ def take(store: ObjectStore, plan: Plan | None, *, extra: Mapping[str, bytes] | 
                 sum(folder.count for folder in folders) + len(extra or {}),
                 keeper.bytes,
             )
-        if plan:
+        if plan and not (plan.known.folders and keeper.is_little):
             _remember(store, plan, folders, keeper.packs, None if extra else found)
     except OSError as problem:
         raise StoreError(
@@ -131,6 +133,7 @@ class _Keeper:
     def __init__(self, store: ObjectStore, writer: PackWriter, plan: Plan | None) -> None:
         self.store, self.writer = store, writer
         self.bytes = 0
+        self.read_files = self.read_bytes = 0
         self.max_bytes = plan.max_bytes if plan else 1 << 62
         self._used: set[str] = set()
         # the objects of a remembered folder are in these packs; while these are there, so are they
@@ -143,6 +146,11 @@ class _Keeper:
     def packs(self) -> list[str]:
         """The packs that have all of it."""
         return sorted({*self._used, *self.writer.names})
+
+    @property
+    def is_little(self) -> bool:
+        """Whether this snapshot stored something new, and read little for it."""
+        return bool(self.writer.names) and self.read_files <= FEW_FILES and self.read_bytes <= FEW_BYTES
 
     def put(self, data: bytes) -> str:
         digest = hashlib.sha256(data).digest()
@@ -270,6 +278,8 @@ def _read(place: int, path: str, name: str, keeper: _Keeper) -> tuple[Stat, list
             os.close(fd)
         s = _stat(name, after)
         if s == _stat(name, before) and size == s[1]:
+            keeper.read_files += 1
+            keeper.read_bytes += size
             return s, chunks
         keeper.bytes = counted
     raise SnapshotError(

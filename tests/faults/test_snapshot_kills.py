@@ -460,3 +460,20 @@ def test_packs_that_somebody_deleted_are_written_again(store: ObjectStore, sourc
         path.unlink()
     assert take(store, source) == first
     assert out_of_store(store, first.id, tmp_path / "out") == content(source)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_little_change_is_remembered_when_it_is_seen_again(store: ObjectStore, source: Path, tmp_path: Path) -> None:
+    (source / "sub").mkdir()
+    (source / "sub/x").write_bytes(b"x")
+    take(store, source)
+    (cache,) = (store.root / "cache").iterdir()
+    before = cache.read_bytes()
+    (source / "sub/x").write_bytes(b"changed")
+    changed = take(store, source)
+    assert cache.read_bytes() == before
+    assert take(store, source) == changed
+    assert cache.read_bytes() != before
+    assert all(folder.fragment for folder in snapshot.scan(source, store=store).folders)
+    assert take(store, source) == changed
+    assert out_of_store(store, changed.id, tmp_path / "out") == content(source)
