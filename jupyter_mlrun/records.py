@@ -57,6 +57,11 @@ class Spec:
     visible_gpus: list[str] | None = None
     limits: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+    expansions: dict[str, list[Any]] = field(default_factory=dict)
+    preamble: bool = False
+    parent: str | None = None
     notebook: str | None = None
     rerun_of: str | None = None
     left_out: list[list[str]] = field(default_factory=list)
@@ -78,12 +83,12 @@ class Spec:
         return cls(**values)
 
 
-def check_format(data: Mapping[str, Any], what: str) -> None:
+def check_format(data: Mapping[str, Any], what: str, known: int = FORMAT) -> None:
     """Refuse what a newer program wrote."""
     found = data.get("format", FORMAT)
-    if not isinstance(found, int) or found > FORMAT:
+    if not isinstance(found, int) or found > known:
         raise NewerStore(
-            f"{what} has format {found}; this program knows formats up to {FORMAT}",
+            f"{what} has format {found}; this program knows formats up to {known}",
             hint="upgrade jupyter_mlrun here: pip install -U jupyter-mlrun",
         )
 

@@ -33,6 +33,10 @@ class RunDir:
         self.outputs = self.path / "outputs"
         self.work = self.path / "work"
         self.page = self.path / "run.html"
+        self.annotations = self.path / "annotations.jsonl"
+        self.verdict = self.path / "verdict.json"
+        self.artifacts = self.path / "artifacts"
+        self.inputs = self.path / "inputs"
         self.grant = self.path / "grant.json"
         self.worker_log = self.path / "worker.log"
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from jupyter_mlrun.errors import BadInput, StoreError
 from jupyter_mlrun.records import check_format
-from jupyter_mlrun.rundir import FORMAT, dump_json, make_folder, read_json, write_once
+from jupyter_mlrun.rundir import FORMAT, dump_json, make_folder, read_json, write_atomic, write_once
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+# 2: workspaces may have datasets and models, whose objects a program that knows format 1 would collect
+HOME_FORMAT = 2
 WORKSPACE_NAME = re.compile(r"[a-zA-Z0-9][\w-]{1,254}\Z")
 
 
@@ -39,7 +41,7 @@ def open_home(path: Path, *, create: bool = True) -> Path:
     marker = path / "format.json"
     try:
         if marker.exists():
-            check_format(read_json(marker), f"the home {path}")
+            check_format(read_json(marker), f"the home {path}", HOME_FORMAT)
         elif create:
             write_once(marker, dump_json({"format": FORMAT}))
     except ValueError as problem:
@@ -49,6 +51,14 @@ def open_home(path: Path, *, create: bool = True) -> Path:
     except OSError as problem:
         raise _unwritable(path, problem) from problem
     return path
+
+
+def need_registries(place: WorkspaceDir) -> None:
+    """Mark the home as one that has datasets or models, before the first is made: older programs keep off then."""
+    place.make()
+    marker = place.home / "format.json"
+    if read_json(marker).get("format") != HOME_FORMAT:
+        write_atomic(marker, dump_json({"format": HOME_FORMAT}))
 
 
 def _unwritable(path: Path, problem: OSError) -> StoreError:
@@ -89,6 +99,7 @@ class WorkspaceDir:
         self.trash = self.path / "trash"
         self.objects = self.path / "objects"
         self.index = self.path / "index.sqlite"
+        self.trees = self.path / "trees"
 
     def make(self) -> WorkspaceDir:
         """Make its folders."""

@@ -1,0 +1,91 @@
+"""What people say of a run, a model or a dataset after it was made: tags, properties, a name, a description.
+
+Reads and appends to one ``*.jsonl`` file: a line per change, each written by one call under a lock, so that any
+number of processes may annotate at once and who said what is kept.  Standard library only (Python 3.9+).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import time
+from typing import Any, Dict
+
+from ..errors import Conflict
+from ..rundir import FILE_MODE, append_line, dump_json, make_folder
+
+# what takes the place of what was said before
+_LAST_WINS = ("display_name", "description", "snapshot")
+
+
+def annotate(path: str, **change: Any) -> Dict[str, Any]:
+    """Append one change and return what all of them add up to.
+
+    Args:
+        path: the file; made where it is missing.
+        change: ``tags`` and ``properties`` (mappings of text to text), ``remove_tags`` (names), ``display_name``,
+            ``description``.
+
+    Raises ``Conflict`` for a property that has another value already: properties are written once.
+    """
+    make_folder(os.path.dirname(path))
+    fd = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        now = read(path)
+        for name, value in change.get("properties", {}).items():
+            if now["properties"].get(name, value) != value:
+                raise Conflict(
+                    f"the property {name!r} is {now['properties'][name]!r} already", hint="use a tag, which can change"
+                )
+        line = dict(change, time=time.time(), by=_user())
+        append_line(path, dump_json(line))
+        _apply(now, line)
+        return now
+    finally:
+        os.close(fd)
+
+
+def read(path: str) -> Dict[str, Any]:
+    """What the changes add up to: ``{"tags": {…}, "properties": {…}, …}``; torn lines are passed over."""
+    found: Dict[str, Any] = {"tags": {}, "removed_tags": set(), "properties": {}}
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return found
+    for line in lines:
+        try:
+            change = json.loads(line) if line.strip() else {}
+        except ValueError:
+            continue
+        _apply(found, change)
+    return found
+
+
+def _apply(found: Dict[str, Any], change: Dict[str, Any]) -> None:
+    for name in change.get("remove_tags", ()):
+        found["tags"].pop(name, None)
+        found["removed_tags"].add(name)
+    for name, value in change.get("tags", {}).items():
+        found["tags"][name] = value
+        found["removed_tags"].discard(name)
+    for name, value in change.get("properties", {}).items():
+        found["properties"].setdefault(name, value)
+    for name in _LAST_WINS:
+        if name in change:
+            found[name] = change[name]
+
+
+def over(tags: Dict[str, str], found: Dict[str, Any]) -> Dict[str, str]:
+    """The tags as they were first, with the changes of *found* applied."""
+    return {**{k: v for k, v in tags.items() if k not in found["removed_tags"]}, **found["tags"]}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a uid without a name, as in containers
+        return str(os.getuid())
