@@ -19,7 +19,7 @@ _PLACES = {
     "Run": ("sdk.run", "worker.context:RunContext"),
     "Workspace": ("sdk.workspace",),
     "Experiment": ("sdk.experiment",),
-    "ScriptRunConfig": ("sdk.experiment",),
+    "ScriptRunConfig": ("sdk.runconfig",),
     "JupyterMLRunError": ("errors",),
     "BadInput": ("errors",),
     "CellError": ("errors",),

@@ -72,6 +72,14 @@ class Request:
     notebook: str | None = None
     client: str = "sdk"
     rerun_of: str | None = None
+    inputs: tuple[str, ...] = ()  # NAME=DATA
+    bound: Mapping[str, Any] | None = None  # name -> DatasetConsumptionConfig or DataReference, from the SDK
+    expand: bool = False  # whether $NAME in arguments stands for an input or a variable of the compute
+    environment: Any = None  # an Environment, instead of env
+    variables: Mapping[str, str] | None = None  # for the run, beside env_vars
+    preamble: bool = False  # whether the log begins with what the reference's driver wrote
+    parent: str | None = None
+    properties: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
