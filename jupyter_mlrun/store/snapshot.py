@@ -113,7 +113,7 @@ def take(store: ObjectStore, plan: Plan | None, *, extra: Mapping[str, bytes] | 
             _add_generated(fragments, extra or {}, keeper)
             writer.seal()
             found = Snapshot(
-                _write_manifest(store, fragments, keeper.bytes),
+                write_manifest(store, fragments, keeper.bytes),
                 sum(folder.count for folder in folders) + len(extra or {}),
                 keeper.bytes,
             )
@@ -204,7 +204,7 @@ def _stored(plan: Plan, folder: Folder, keeper: _Keeper) -> Folder:
     found.links.extend(folder.links)
     if found.files != folder.files:
         found.signature = b""  # looked at again next time
-    found.fragment = _fragment(entries)
+    found.fragment = fragment_of(entries)
     return found
 
 
@@ -320,7 +320,7 @@ def _file_entry(path: str, size: int, mode: int, chunks: list[str]) -> dict[str,
     return {"path": path, "size": size, "executable": bool(mode & 0o100), "chunks": chunks}
 
 
-def _fragment(entries: list[dict[str, Any]]) -> bytes:
+def fragment_of(entries: list[dict[str, Any]]) -> bytes:
     """A folder's entries as they stand in the manifest: canonical JSON, sorted by name, without the brackets."""
     entries.sort(key=lambda entry: str(entry["path"]))
     return json.dumps(entries, sort_keys=True, separators=(",", ":")).encode("ascii")[1:-1]
@@ -335,7 +335,7 @@ def _add_generated(fragments: dict[str, bytes], extra: Mapping[str, bytes], keep
             raise SnapshotError(f"the folder has {path!r} already, or a file in its way", hint=f"rename {name!r}")
         chunks = [keeper.put(data[i : i + CHUNK]) for i in range(0, len(data), CHUNK)]
         keeper.bytes += len(data)
-        fragments[folder] = _fragment([*entries, _file_entry(path, len(data), 0, chunks)])
+        fragments[folder] = fragment_of([*entries, _file_entry(path, len(data), 0, chunks)])
 
 
 def _first_file_on(path: str, fragments: Mapping[str, bytes]) -> str | None:
@@ -349,7 +349,7 @@ def _first_file_on(path: str, fragments: Mapping[str, bytes]) -> str | None:
     return None
 
 
-def _write_manifest(store: ObjectStore, fragments: dict[str, bytes], total: int) -> str:
+def write_manifest(store: ObjectStore, fragments: dict[str, bytes], total: int) -> str:
     """Make the manifest exist; one that is there becomes young again, so that gc knows that it is wanted."""
     files = b"[%s]" % b",".join(fragments[path] for path in sorted(fragments) if fragments[path])
     manifest_id = hashlib.sha256(files).hexdigest()
