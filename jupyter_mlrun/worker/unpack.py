@@ -130,7 +130,7 @@ def _fill(target: str, files: List[Dict[str, Any]], reader: PackReader) -> None:
         path = check_path(entry["path"])
         _make_folders(target, os.path.dirname(path), folders)
         if "link" not in entry:
-            _write_file(os.path.join(target, path), entry, reader)
+            write_file(os.path.join(target, path), entry, reader)
     # last, so that no file can be written through a link
     for entry in files:
         if "link" in entry:
@@ -147,7 +147,8 @@ def _make_folders(target: str, path: str, made: set) -> None:  # type: ignore[ty
     made.add(path)
 
 
-def _write_file(path: str, entry: Dict[str, Any], reader: PackReader) -> None:
+def write_file(path: str, entry: Dict[str, Any], reader: PackReader) -> None:
+    """Write one file of a tree, which must not exist, from its chunks."""
     mode = 0o700 if entry.get("executable") else 0o600
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
