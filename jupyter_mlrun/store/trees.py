@@ -90,7 +90,8 @@ def merge(lower: Iterable[Entry], upper: Iterable[Entry], *, overwrite: bool) ->
     """
     found = {entry["path"]: entry for entry in lower}
     folders = {folder for path in found for folder in _parents(path)}
-    replaced, kept = [], []
+    replaced: list[str] = []
+    kept: list[str] = []
     for entry in upper:
         path = entry["path"]
         clash = path if path in folders else next((p for p in _parents(path) if p in found), None)
