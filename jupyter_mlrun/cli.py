@@ -74,9 +74,11 @@ def submit(ctx: click.Context, /, script: str, *, block: bool, quiet: bool, dry_
     """Submit a script as a run."""
     from jupyter_mlrun import settings
     from jupyter_mlrun.sdk import submit as sdk
+    from jupyter_mlrun.sdk.inputs import describe, names_of, place_names
 
     arguments: tuple[str, ...] = ctx.meta[_ARGUMENTS]
     given = {name: value for name, value in options.items() if value is not None}
+    arguments = tuple(place_names(arguments, names_of(given.get("inputs", ()))))
     request = sdk.Request(script=script, arguments=arguments, cwd=os.getcwd(), client="cli", **given)
     if given.get("experiment") is None:
         request = sdk.Request(**{**request.__dict__, "experiment": Path(script).stem})
@@ -89,6 +91,8 @@ def submit(ctx: click.Context, /, script: str, *, block: bool, quiet: bool, dry_
         click.echo(run.id)
     else:
         click.echo(f"{run.spec.experiment} → {run.spec.target}: run {run.id}")
+        for one in run.spec.inputs:
+            say(f"  input {describe(one)}")
         for path, why in run.spec.left_out[:8]:
             say(f"  left out: {path} ({why})")
         click.echo(f"  follow it: jupyter mlrun logs -f {run.id.rpartition('_')[2]}")

@@ -20,6 +20,7 @@ from jupyter_mlrun import live, package, settings
 from jupyter_mlrun.errors import BadInput, JupyterMLRunError
 from jupyter_mlrun.options import OPTIONS, Option
 from jupyter_mlrun.records import experiment_name
+from jupyter_mlrun.sdk.inputs import describe, marked, names_of
 from jupyter_mlrun.sdk.submit import Request, dry_run, submit
 
 if TYPE_CHECKING:
@@ -72,14 +73,20 @@ def _add(made: argparse.ArgumentParser, option: Option) -> None:
 
 
 def split_line(line: str, names: dict[str, object]) -> tuple[list[str], list[str]]:
-    """The words of a magic's line before and after ``--``, with ``{x}`` expanded in option values."""
+    """The words of a magic's line before and after ``--``; ``{x}`` is expanded in those before it."""
     try:
         words = shlex.split(line)
     except ValueError as problem:
         raise BadInput(f"the line cannot be split into words: {problem}", hint="close the quotes") from problem
     cut = words.index("--") if "--" in words else len(words)
     options = [package.expand(word, names) for word in words[:cut]]
-    return options, [package.expand(word, names) for word in words[cut + 1 :]]
+    return options, words[cut + 1 :]
+
+
+def arguments_of(words: list[str], names: dict[str, object], inputs: list[str]) -> tuple[str, ...]:
+    """The words after ``--`` with ``{x}`` made an input's path (when the run begins) or a variable's value."""
+    known = {**names, **{name: marked(name) for name in inputs}}
+    return tuple(package.expand(word, known) for word in words)
 
 
 @magics_class
@@ -136,7 +143,7 @@ class MLRunMagics(Magics):
             script=None if cell is not None else asked.script,
             use=tuple(use),
             namespace=_public(self.namespace, self._shell.user_ns_hidden),
-            arguments=tuple(arguments),
+            arguments=arguments_of(arguments, self.namespace, names_of(asked.inputs)),
             cwd=os.getcwd(),
             notebook=notebook,
             client="magic",
@@ -153,6 +160,8 @@ class MLRunMagics(Magics):
         else:
             spec = run.spec
             print(f"{spec.experiment} → {spec.target}: run {spec.run_id} (in _run{_named(asked.output)})")
+            for one in spec.inputs:
+                print(f"input {describe(one)}")
             if spec.left_out:
                 shown = ", ".join(path for path, _ in spec.left_out[:8])
                 more = f" and {len(spec.left_out) - 8} more" if len(spec.left_out) > 8 else ""
@@ -171,7 +180,8 @@ class MLRunMagics(Magics):
         from jupyter_mlrun import cli
 
         options, arguments = split_line(line, self.namespace)
-        cli.run_here([*options, *(["--", *arguments] if arguments else [])])
+        given = [package.expand(word, self.namespace) for word in arguments]
+        cli.run_here([*options, *(["--", *given] if given else [])])
 
 
 def _is_variable(name: str) -> bool:

@@ -37,6 +37,7 @@ class RunDir:
         self.verdict = self.path / "verdict.json"
         self.artifacts = self.path / "artifacts"
         self.inputs = self.path / "inputs"
+        self.input_paths = self.path / "inputs.json"
         self.grant = self.path / "grant.json"
         self.worker_log = self.path / "worker.log"
 

@@ -105,6 +105,6 @@ def test_a_healthy_home_and_none(place: WorkspaceDir, home: Path) -> None:
 
 
 def test_a_newer_home_is_refused(place: WorkspaceDir, home: Path) -> None:
-    (home / "format.json").write_text('{"format": 2}')
+    (home / "format.json").write_text('{"format": 99}')
     with pytest.raises(NewerStore):
         check(home)

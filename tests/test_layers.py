@@ -24,6 +24,7 @@ LAYERS = [
     "settings",
     "records",
     "worker/*",
+    "azureml/*",
     "store/*",
     "cellnames",
     "celllines",
@@ -47,12 +48,13 @@ LAYERS = [
     "cli_rows",
     "cli_logs",
     "cli_upkeep",
+    "cli_data",
     "cli",
     "magics",
     "testing",
 ]
 # The far side: it travels to computers that have Python and nothing else.
-FAR_SIDE = ["errors", "states", "rundir", "worker/*"]
+FAR_SIDE = ["errors", "states", "rundir", "worker/*", "azureml/*"]
 # The package's front door names every public module, and loads each when it is first used.
 FRONT_DOOR = "__init__"
 

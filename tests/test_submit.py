@@ -94,10 +94,10 @@ def test_times(text: str, seconds: float) -> None:
 def test_a_home_of_a_newer_program_is_left_alone(home: Path) -> None:
     home.mkdir(mode=0o700, exist_ok=True)
     marker = home / "format.json"
-    marker.write_text('{"format": 2}')
+    marker.write_text('{"format": 99}')
     with pytest.raises(NewerStore, match="upgrade"):
         submit_cell("pass")
-    assert marker.read_text() == '{"format": 2}'
+    assert marker.read_text() == '{"format": 99}'
     assert sorted(p.name for p in home.iterdir()) == ["format.json"]
 
 

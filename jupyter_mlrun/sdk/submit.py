@@ -25,6 +25,7 @@ from jupyter_mlrun.backends import local
 from jupyter_mlrun.errors import BadInput, NotFound
 from jupyter_mlrun.records import Resources, Spec, experiment_name
 from jupyter_mlrun.sdk import environment
+from jupyter_mlrun.sdk import inputs as data
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.workspace import Workspace
 from jupyter_mlrun.settings import JupyterMLRun, default_home, parse_size, parse_time
@@ -96,6 +97,8 @@ class Prepared:
     environment: dict[str, Any]
     variables: dict[str, str]
     tags: dict[str, str]
+    inputs: list[dict[str, Any]]
+    expansions: dict[str, list[Any]]
 
     @property
     def left_out(self) -> list[list[str]]:
@@ -103,8 +106,9 @@ class Prepared:
         return [[str(path), why] for path, why in self.plan.left_out] if self.plan else []
 
 
-def prepare(request: Request, settings: JupyterMLRun) -> Prepared:
-    """Check everything and decide everything, writing nothing."""
+def prepare(request: Request, settings: JupyterMLRun, workspace: Workspace | None = None) -> Prepared:
+    """Check everything and decide everything; writes nothing but manifests of parts of data sets."""
+    workspace = workspace or Workspace(settings.workspace, home=default_home())
     target = request.target or settings.target
     if target not in COMPUTES:
         raise NotFound(f"no compute {target!r}", hint=did_you_mean(target, COMPUTES))
@@ -112,12 +116,19 @@ def prepare(request: Request, settings: JupyterMLRun) -> Prepared:
         raise BadInput("local runs do not work on Windows", hint="use WSL2")
     resources = _resources(request)
     local.look().check(resources, environment.visible_gpus(os.environ))
-    interpreter = environment.interpreter(request.env)
-    variables = environment.own_variables(request.env_vars)
+    if request.environment is not None:
+        interpreter = request.environment.resolve()
+    else:
+        interpreter = environment.interpreter(request.env)
+    variables = {**(request.variables or {}), **environment.own_variables(request.env_vars)}
     tags = _tags(request.tags)
     _check_name(request.name)
     plan, files = _source(request, settings)
-    packaged = _package(request, plan, files)
+    taken = {**environment.inherited(os.environ), **variables}
+    inputs = data.of_request(workspace, request.inputs, request.bound, taken, Path(request.cwd or "."))
+    shown, parts = data.expansions(request.arguments, [one["name"] for one in inputs], expand=request.expand)
+    packaged = _package(replace(request, arguments=tuple(shown)), plan, files)
+    before = len(packaged.arguments) - len(shown)  # what parameters put in front
     return Prepared(
         request=request,
         experiment=experiment_name(request.experiment or "notebook"),
@@ -129,6 +140,8 @@ def prepare(request: Request, settings: JupyterMLRun) -> Prepared:
         environment=interpreter,
         variables=variables,
         tags=tags,
+        inputs=inputs,
+        expansions={str(before + place): found for place, found in parts.items()},
     )
 
 
@@ -237,8 +250,9 @@ def submit(
     request: Request, settings: JupyterMLRun, *, workspace: Workspace | None = None, prepared: Prepared | None = None
 ) -> Run:
     """Make the run exist and wake the agent; returns at once."""
-    ready = prepared or prepare(request, settings)
-    place = (workspace or Workspace(settings.workspace, home=default_home())).folder.make()
+    workspace = workspace or Workspace(settings.workspace, home=default_home())
+    ready = prepared or prepare(request, settings, workspace)
+    place = workspace.folder.make()
     manifest = snapshot.take(ObjectStore(place.objects), ready.plan, extra=ready.files)
     spec = _spec(ready, settings, place.name, str(place.objects), manifest)
     values = {**environment.inherited(os.environ), **ready.variables}
@@ -260,6 +274,11 @@ def _spec(ready: Prepared, settings: JupyterMLRun, workspace: str, objects: str,
         script=packaged.script or None,
         command=request.command,
         arguments=list(packaged.arguments),
+        inputs=ready.inputs,
+        expansions=ready.expansions,
+        preamble=request.preamble or bool(ready.inputs),
+        parent=request.parent,
+        properties=dict(request.properties or {}),
         snapshot={"id": manifest.id, "files": manifest.count, "bytes": manifest.bytes},
         objects=objects,
         environment=ready.environment,
@@ -351,8 +370,9 @@ def dry_run(request: Request, settings: JupyterMLRun) -> str:
     packaged = ready.package
     lines += ["", *(f"note: {text}" for text in packaged.warnings)]
     lines += [f"brought: {b.name} ({b.kind}, {b.how})" for b in packaged.brought]
-    for name, data in packaged.files.items():
-        lines += [f"--- {name} ---", data.decode("utf-8", "replace").rstrip("\n"), ""]
-    command = request.command or [ready.environment["python"], packaged.script, *packaged.arguments]
+    for name, content in packaged.files.items():
+        lines += [f"--- {name} ---", content.decode("utf-8", "replace").rstrip("\n"), ""]
+    lines += [f"input {data.describe(one)}" for one in ready.inputs]
+    command = [*(request.command or [ready.environment["python"], packaged.script]), *packaged.arguments]
     lines += [f"command: {' '.join(map(str, command))}"]
     return "\n".join(lines)

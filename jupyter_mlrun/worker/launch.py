@@ -15,6 +15,10 @@ from typing import Any, Dict, List, Optional
 from ..rundir import FILE_MODE, RunDir, dump_json, make_folder, read_json_if_there, write_once
 from . import process
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .preamble import Preamble
+
 ALREADY_RUNS = 75
 CANNOT_START = 127
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
@@ -41,6 +45,10 @@ def rank_environment(spec: Dict[str, Any], run: RunDir, grant: Dict[str, Any], r
         AZUREML_RUN_ID=spec["run_id"],
         AZUREML_ROOT_RUN_ID=spec["run_id"],
         AZUREML_EXPERIMENT_ID=spec["experiment"],
+        AZUREML_EXPERIMENT_SCOPE=f"/workspaces/{spec['workspace']}/experiments/{spec['experiment']}",
+        AZUREML_WORKSPACE_ID=spec["workspace"],
+        AZUREML_ARM_SUBSCRIPTION="local",
+        AZUREML_ARM_RESOURCEGROUP="local",
         AZUREML_ARM_PROJECT_NAME=spec["experiment"],
         AZUREML_ARM_WORKSPACE_NAME=spec["workspace"],
         RANK=str(rank),
@@ -67,12 +75,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def command_of(spec: Dict[str, Any], rank: int) -> List[str]:
-    """The argument list of one rank."""
+def command_of(spec: Dict[str, Any], rank: int, arguments: List[str]) -> List[str]:
+    """The argument list of one rank; *arguments* are the script's, as it gets them."""
     if spec.get("command"):
-        return [str(part) for part in spec["command"]]
+        return [*map(str, spec["command"]), *arguments]
     python = spec["environment"]["python"]
-    return [python, "-u", BOOTSTRAP, str(rank), spec["script"], *map(str, spec["arguments"])]
+    return [python, "-u", BOOTSTRAP, str(rank), spec["script"], *arguments]
 
 
 def open_log(run: RunDir, rank: int, ranks: int) -> int:
@@ -89,13 +97,20 @@ def open_log(run: RunDir, rank: int, ranks: int) -> int:
     return fd
 
 
-def start_rank(run: RunDir, spec: Dict[str, Any], rank: int, env: Dict[str, str], output: Optional[int] = None) -> int:
+def start_rank(
+    run: RunDir,
+    spec: Dict[str, Any],
+    rank: int,
+    env: Dict[str, str],
+    command: List[str],
+    preamble: Preamble,
+    output: Optional[int] = None,
+) -> int:
     """Fork and execute one rank in a session of its own; returns its pid.
 
     The child says who it is in ``rank-<n>.json`` before it becomes user code.  That file is made
     exclusively, so that user code of a run starts once, whoever is killed and whoever tries again.
     """
-    command = command_of(spec, rank)
     log = open_log(run, rank, int(spec["resources"]["procs"]))
     sys.stdout.flush()
     sys.stderr.flush()
@@ -113,6 +128,7 @@ def start_rank(run: RunDir, spec: Dict[str, Any], rank: int, env: Dict[str, str]
         who = dict(process.identity(), rank=rank, started=time.time(), monotonic=time.monotonic())
         if not write_once(run.rank(rank), dump_json(who), sync=False):
             os._exit(ALREADY_RUNS)
+        preamble.write(1)
         os.chdir(run.work)
         os.umask(int(spec.get("umask", 0o022)))
         os.closerange(3, 65536)

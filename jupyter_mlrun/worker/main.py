@@ -20,7 +20,9 @@ from typing import Any, Dict, List, Optional, Set
 from ..rundir import RunDir, dump_json, make_folder, read_json, read_json_if_there, remove_if_there, write_once
 from ..states import EndReason, Status
 from . import finish, launch, process, unpack
+from .inputs import Inputs
 from .logwatch import DEFAULT_LIMIT, LogWatch, can_punch
+from .preamble import Preamble, arguments
 from .relay import Relay
 
 SYNC_EVERY = 2.0
@@ -41,6 +43,8 @@ class Worker:
         self.ends: Dict[int, Dict[str, Any]] = {}
         self.watches: List[LogWatch] = []
         self.relays: List[Relay] = []
+        self.inputs = Inputs(self.spec, self.run)
+        self.preamble = Preamble(wanted=bool(self.spec.get("preamble")))
         self.facts: Dict[str, Any] = {"memory_limit": process.memory_limit()}
         self.limit = int(self.spec["limits"].get("max_log_bytes") or DEFAULT_LIMIT)
         self.grace = float(self.spec["limits"].get("stop_grace", 10.0))
@@ -79,6 +83,8 @@ class Worker:
         else:
             make_folder(self.run.work)
         launch.link_kept_folders(self.run)
+        shutil.rmtree(self.run.inputs, ignore_errors=True)
+        self.inputs.bring(self.preamble.say)
 
     def start_ranks(self) -> None:
         """Start every rank; their output goes straight to their logs wherever those can have holes."""
@@ -86,11 +92,17 @@ class Worker:
         straight = can_punch(str(self.run.user_logs))
         for rank in range(self.count):
             env = launch.rank_environment(self.spec, self.run, self.grant, rank)
+            env.update(self.inputs.variables())
+            given = arguments(self.spec, self.inputs.paths, env)
+            if rank == 0:
+                self.preamble.call(self.spec, str(self.run.work), given)
             relay = None
             if not straight:
                 relay = Relay(launch.open_log(self.run, rank, self.count), self.limit)
                 self.relays.append(relay)
-            pid = launch.start_rank(self.run, self.spec, rank, env, relay.writer if relay else None)
+            command = launch.command_of(self.spec, rank, given)
+            output = relay.writer if relay else None
+            pid = launch.start_rank(self.run, self.spec, rank, env, command, self.preamble, output)
             if relay:
                 relay.start()
             self.pids[rank] = {"pid": pid}
@@ -115,6 +127,7 @@ class Worker:
                 self.ends[rank] = {"rank": rank, "exit_code": None, "signal": None, "unseen": True}
             else:
                 self.pids[rank] = who
+        self.inputs.adopt()
         remove_if_there(self.run.environment)
 
     def watch_logs(self) -> None:
@@ -256,6 +269,7 @@ class Worker:
     def finish(self) -> None:
         """End what is left over, and say how it ended."""
         left = process.end_tree(self.members, 2.0)
+        self.note_harm()
         for relay in self.relays:
             relay.finish()
         for watch in self.watches:
@@ -272,9 +286,24 @@ class Worker:
         more = {"ranks": ends, "left_over": left, "log_rank": explains["rank"], "memory": self.facts.get("memory")}
         if started:
             more["started"] = min(started)
+        if "harmed_inputs" in self.facts:
+            more["harmed_inputs"] = self.facts["harmed_inputs"]
         finish.write_exit(self.run, self.spec, found, more)
         self.wake_agent()
         finish.clear_work(self.run)
+
+    def note_harm(self) -> None:
+        """Say what the run changed of its inputs; the next run gets them as they were."""
+        harmed = self.inputs.finish()
+        for name, paths in harmed.items():
+            text = f"the run changed its input {name!r} ({', '.join(paths)}); what is stored is as it was"
+            fd = launch.open_log(self.run, 0, self.count)
+            try:
+                os.write(fd, f"jupyter_mlrun: {text}\n".encode("utf-8", "backslashreplace"))
+            finally:
+                os.close(fd)
+        if harmed:
+            self.facts["harmed_inputs"] = harmed
 
     def _sync_quietly(self) -> None:
         try:
@@ -307,6 +336,7 @@ class Worker:
         self._end_without_ranks(found)
 
     def _end_without_ranks(self, found: Dict[str, Any]) -> None:
+        self.inputs.finish()
         finish.write_exit(self.run, self.spec, dict(found, signal=None, guess=False), {"ranks": []})
         self.wake_agent()
         finish.clear_work(self.run)
