@@ -74,6 +74,7 @@ class EndReason(str, Enum):
     LAUNCH_FAILED = "launch_failed"
     NODE_LOST = "node_lost"
     ENDED_UNSEEN = "ended_unseen"
+    DECLARED = "declared"
 
     def __str__(self) -> str:
         return self.value

@@ -1,6 +1,6 @@
 """Decides how a run ended, in words, and writes ``exit.json``: once, whole, last.
 
-Reads the log's tail; writes ``exit.json``.
+Reads the log's tail and ``verdict.json``; writes ``exit.json``.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import os
 import shutil
 import signal
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
-from ..rundir import RunDir, dump_json, write_once
+from ..rundir import RunDir, dump_json, read_json_if_there, write_once
 from ..states import EndReason, Status
 from .launch import CANNOT_START
 
@@ -111,6 +111,20 @@ def verdict(ends: List[Dict[str, Any]], facts: Dict[str, Any]) -> Dict[str, Any]
     return dict(found, status=Status.FAILED, reason=EndReason.EXIT_CODE, text=text)
 
 
+def as_said(found: Dict[str, Any], said: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+    """The end *found*, with what the run said of it in ``verdict.json`` (``complete()``, ``fail()``).
+
+    A run that said that it failed has failed, whatever its exit code; one that said that it was done and crashed
+    afterwards has crashed.
+    """
+    if said is None or said.get("status") != Status.FAILED.value:
+        return found
+    if found["reason"] not in (EndReason.FINISHED, EndReason.EXIT_CODE):
+        return found  # a signal, a limit or a person ended it: that explains more
+    text = said.get("text") or "it said that it failed"
+    return dict(found, status=Status.FAILED, reason=EndReason.DECLARED, text=text)
+
+
 def last_lines(path: str, *, lines: int = 30, limit: int = 16384) -> List[str]:
     """The last lines of a log, cut at *limit* bytes; an empty list where there is none."""
     try:
@@ -141,6 +155,7 @@ def write_exit(run: RunDir, spec: Dict[str, Any], found: Dict[str, Any], more: D
     """Write ``exit.json``; False when it was there already."""
     ranks = int(spec["resources"]["procs"])
     failed = more.get("log_rank", 0)
+    found = as_said(found, read_json_if_there(run.verdict))
     record = {
         "format": 1,
         "run_id": spec["run_id"],

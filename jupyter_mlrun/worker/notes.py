@@ -11,22 +11,23 @@ import getpass
 import json
 import os
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Mapping, Optional
 
-from ..errors import Conflict
+from ..errors import BadInput, Conflict
 from ..rundir import FILE_MODE, append_line, dump_json, make_folder
 
 # what takes the place of what was said before
-_LAST_WINS = ("display_name", "description", "snapshot")
+_LAST_WINS = ("display_name", "description", "snapshot", "archived", "name")
 
 
-def annotate(path: str, **change: Any) -> Dict[str, Any]:
+def annotate(path: str, *, first: Optional[Mapping[str, str]] = None, **change: Any) -> Dict[str, Any]:
     """Append one change and return what all of them add up to.
 
     Args:
         path: the file; made where it is missing.
+        first: properties that were there before the first note.
         change: ``tags`` and ``properties`` (mappings of text to text), ``remove_tags`` (names), ``display_name``,
-            ``description``.
+            ``description``; of an experiment ``archived`` (unix seconds or None) and ``name``.
 
     Raises ``Conflict`` for a property that has another value already: properties are written once.
     """
@@ -35,11 +36,10 @@ def annotate(path: str, **change: Any) -> Dict[str, Any]:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         now = read(path)
+        known = {**now["properties"], **(first or {})}
         for name, value in change.get("properties", {}).items():
-            if now["properties"].get(name, value) != value:
-                raise Conflict(
-                    f"the property {name!r} is {now['properties'][name]!r} already", hint="use a tag, which can change"
-                )
+            if known.get(name, value) != value:
+                raise Conflict(f"the property {name!r} is {known[name]!r} already", hint="use a tag, which can change")
         line = dict(change, time=time.time(), by=_user())
         append_line(path, dump_json(line))
         _apply(now, line)
@@ -82,6 +82,20 @@ def _apply(found: Dict[str, Any], change: Dict[str, Any]) -> None:
 def over(tags: Dict[str, str], found: Dict[str, Any]) -> Dict[str, str]:
     """The tags as they were first, with the changes of *found* applied."""
     return {**{k: v for k, v in tags.items() if k not in found["removed_tags"]}, **found["tags"]}
+
+
+def texts(pairs: Any, what: str) -> Dict[str, str]:
+    """Tags or properties as they are kept: text to text.  Raises ``BadInput`` for what is no mapping."""
+    if not hasattr(pairs, "items"):
+        raise BadInput(f"{what} are given as a dict, not as {type(pairs).__name__}", hint='like {"stage": "test"}')
+    found: Dict[str, str] = {}
+    for name, value in pairs.items():
+        if not isinstance(name, str) or not name.strip():
+            raise BadInput(f"{name!r} is no name among {what}", hint="give text")
+        # what cannot be written as UTF-8 would break whoever shows it
+        key, text = (part.encode("utf-8", "replace").decode() for part in (name, "" if value is None else str(value)))
+        found[key] = text
+    return found
 
 
 def _user() -> str:

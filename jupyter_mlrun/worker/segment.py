@@ -164,15 +164,15 @@ class MetricWriter:
             pass
         else:
             return
-        self._guarded(lambda: self._put_row(metrics, self._step(step)))
+        self.guarded(lambda: self._put_row(metrics, self._step(step)))
 
     def log_json(self, name: str, value: Any, step: Optional[int] = None) -> None:
         """Store a table, a list, anything that JSON can hold, as one value."""
-        self._guarded(lambda: self._put_one(self._name_id(name), encode_json(value), self._step(step)))
+        self.guarded(lambda: self._put_one(self._name_id(name), encode_json(value), self._step(step)))
 
     def flush(self) -> None:
         """Bring what was logged to the disk, where it outlives a power cut."""
-        self._guarded(self._sync)
+        self.guarded(self._sync)
 
     def close(self) -> None:
         """Flush; what is logged later is kept all the same, with a warning."""
@@ -188,10 +188,13 @@ class MetricWriter:
             # numpy.float64, which means and losses are made of
             self.log(name, float.__float__(value), step)
             return
-        self._guarded(lambda: self._put_one(self._name_id(name), self._encode(value), self._step(step)))
+        self.guarded(lambda: self._put_one(self._name_id(name), self._encode(value), self._step(step)))
 
-    def _guarded(self, act: Callable[[], None]) -> None:
-        """Do *act*; whatever goes wrong is counted and said once, and training goes on."""
+    def guarded(self, act: Callable[[], None]) -> None:
+        """Do *act*; whatever goes wrong is counted and said once, and training goes on.
+
+        ``JUPYTER_MLRUN_STRICT=1`` raises instead.  For what builds on this writer (``logforms``).
+        """
         try:
             act()
         except OSError as problem:
