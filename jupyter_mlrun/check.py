@@ -19,9 +19,10 @@ from jupyter_mlrun.errors import IllegalMove, JupyterMLRunError
 from jupyter_mlrun.records import RunState, after, end_event, fold, status_event
 from jupyter_mlrun.rundir import FORMAT, read_json_if_there
 from jupyter_mlrun.states import Status
-from jupyter_mlrun.store import runs, snapshot
+from jupyter_mlrun.store import holders, runs, snapshot
 from jupyter_mlrun.store.home import WorkspaceDir, open_home, workspaces
 from jupyter_mlrun.store.packs import ObjectStore
+from jupyter_mlrun.store.registry import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,11 +58,12 @@ def check(home: Path, progress: Callable[[str], None] | None = None) -> list[Pro
     open_home(home, create=False)
     found = list(_of_home(home))
     for place in workspaces(home):
-        users: dict[str, list[str]] = {}  # snapshot -> the runs that need it
+        users: dict[str, list[str]] = {}  # tree -> what needs it
         for run in runs.run_dirs(place):
             if progress is not None:
                 progress(str(run.path))
             found += _of_run(place, run, users)
+        found += _of_registries(place, users)
         found += _of_objects(ObjectStore(place.objects), users, progress)
         found += _of_index(place)
         found += _leftovers(place)
@@ -86,8 +88,8 @@ def _of_run(place: WorkspaceDir, run: RunDir, users: dict[str, list[str]]) -> It
         return
     if expected != run.path:
         yield Problem("fail", str(run.path), f"is a copy of run {spec.run_id}, which lives elsewhere", "move it away")
-    if spec.snapshot:
-        users.setdefault(str(spec.snapshot["id"]), []).append(spec.run_id)
+    for manifest in holders.of_spec(spec):
+        users.setdefault(manifest, []).append(spec.run_id)
     yield from _of_events(run)
 
 
@@ -141,17 +143,38 @@ def _of_exit(run: RunDir, events: list[dict[str, Any]]) -> Iterator[Problem]:
         yield Problem("fail", str(run.exit), f"cannot be read: {problem!r}")
 
 
-# ---- snapshots -----------------------------------------------------------------------------------------
+# ---- data sets, models and what lies on datastores -------------------------------------------------------
+
+
+def _of_registries(place: WorkspaceDir, users: dict[str, list[str]]) -> Iterator[Problem]:
+    for kind, name, version in holders.versions(place):
+        try:
+            manifest, who = holders.of_version(place, kind, name, version)
+        except _UNREADABLE as problem:
+            path = Versions(place, kind).path(name, version)
+            yield Problem("fail", str(path), f"cannot be read: {problem}", "restore it from a backup")
+            continue
+        users.setdefault(manifest, []).append(who)
+    for name in holders.datastores(place):
+        try:
+            for manifest, who in holders.of_datastore(place, name):
+                users.setdefault(manifest, []).append(who)
+        except _UNREADABLE as problem:
+            where = str(place.path / "datastores" / name)
+            yield Problem("fail", where, f"cannot be read: {problem}", "restore it from a backup")
+
+
+# ---- trees and their objects ---------------------------------------------------------------------------
 
 
 def _of_objects(
     store: ObjectStore, users: dict[str, list[str]], progress: Callable[[str], None] | None
 ) -> Iterator[Problem]:
-    needed: dict[str, set[str]] = {}  # object -> the runs that need it
+    needed: dict[str, set[str]] = {}  # object -> what needs it
     manifests = set(snapshot.list_manifests(store))
     for gone in sorted(users.keys() - manifests):
         names = _names(users[gone])
-        yield Problem("fail", str(store.manifests / f"{gone}.json"), f"is gone; {names} cannot run again")
+        yield Problem("fail", str(store.manifests / f"{gone}.json"), f"is gone; {names}")
     for manifest_id in sorted(manifests):
         try:
             manifest = _read_manifest(store, manifest_id)
@@ -193,11 +216,11 @@ def _of_packs(
         yield Problem("fail", str(store.packs), f"{len(lost)} objects are gone, the first {lost[0][:12]}; {names}")
 
 
-def _names(run_ids: list[str]) -> str:
-    if not run_ids:
-        return "no run needs it"
-    more = f" and {len(run_ids) - 3} more" if len(run_ids) > 3 else ""
-    return f"needed by {', '.join(run_ids[:3])}{more}"
+def _names(users: list[str]) -> str:
+    if not users:
+        return "nothing needs it"
+    more = f" and {len(users) - 3} more" if len(users) > 3 else ""
+    return f"needed by {', '.join(users[:3])}{more}"
 
 
 # ---- index and leftovers ---------------------------------------------------------------------------------

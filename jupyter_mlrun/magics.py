@@ -20,15 +20,18 @@ from jupyter_mlrun import live, package, settings
 from jupyter_mlrun.errors import BadInput, JupyterMLRunError
 from jupyter_mlrun.options import OPTIONS, Option
 from jupyter_mlrun.records import experiment_name
+from jupyter_mlrun.sdk.data import upload_data
 from jupyter_mlrun.sdk.inputs import describe, marked, names_of
 from jupyter_mlrun.sdk.submit import Request, dry_run, submit
+from jupyter_mlrun.sdk.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jupyter_mlrun.sdk.data import FileDataset
     from jupyter_mlrun.sdk.run import Run
 
-NAMES = ("submit", "mlrun")
+NAMES = ("submit", "upload_data", "mlrun")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -72,6 +75,18 @@ def _add(made: argparse.ArgumentParser, option: Option) -> None:
         )
 
 
+def upload_parser() -> argparse.ArgumentParser:
+    """The options of ``%upload_data``."""
+    made = _Parser(prog="%upload_data", add_help=True, allow_abbrev=False)
+    made.add_argument("source", metavar="SRC", help="the folder or file to upload")
+    made.add_argument("target", metavar="TARGET", nargs="?", help="path on the datastore; default: the source's name")
+    made.add_argument("--datastore", metavar="D", help="default: the workspace's default datastore")
+    made.add_argument("--name", metavar="DATASET", help="the data set's name; default: the target's last step")
+    made.add_argument("--overwrite", action="store_true", help="replace files that are there and differ")
+    made.add_argument("-o", "--output", metavar="VAR", help="variable for the data set version")
+    return made
+
+
 def split_line(line: str, names: dict[str, object]) -> tuple[list[str], list[str]]:
     """The words of a magic's line before and after ``--``; ``{x}`` is expanded in those before it."""
     try:
@@ -91,7 +106,7 @@ def arguments_of(words: list[str], names: dict[str, object], inputs: list[str]) 
 
 @magics_class
 class MLRunMagics(Magics):
-    """``%%submit``, ``%submit`` and ``%mlrun``."""
+    """``%%submit``, ``%submit``, ``%upload_data`` and ``%mlrun``."""
 
     @property
     def _shell(self) -> Any:
@@ -134,8 +149,7 @@ class MLRunMagics(Magics):
         given: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None
         }
-        if asked.output is not None and not _is_variable(asked.output):
-            raise BadInput(f"-o {asked.output!r} is no name for a variable", hint="for example: -o first_run")
+        _check_variable(asked.output)
         notebook = notebook_path(self.namespace)
         given.setdefault("experiment", experiment_of(notebook))
         return Request(
@@ -175,6 +189,28 @@ class MLRunMagics(Magics):
 
     @no_var_expand
     @line_magic
+    def upload_data(self, line: str) -> FileDataset | None:
+        """Upload a folder or file and register it: ``%upload_data SRC [TARGET] [options]``; twice moves nothing."""
+        options, more = split_line(line, self.namespace)
+        try:
+            asked = upload_parser().parse_args([*options, *more])
+        except _Help:
+            return None
+        _check_variable(asked.output)
+        dataset = upload_data(
+            Workspace(self._settings().workspace),
+            asked.source,
+            asked.target,
+            datastore=asked.datastore,
+            name=asked.name,
+            overwrite=asked.overwrite,
+        )
+        if asked.output:
+            self.namespace[asked.output] = dataset
+        return dataset
+
+    @no_var_expand
+    @line_magic
     def mlrun(self, line: str) -> None:
         """The command line's ``jupyter mlrun VERB …``, here."""
         from jupyter_mlrun import cli
@@ -187,6 +223,11 @@ class MLRunMagics(Magics):
 def _is_variable(name: str) -> bool:
     # a name like __builtins__ or __name__ is Python's own: the notebook would break
     return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
+
+
+def _check_variable(name: str | None) -> None:
+    if name is not None and not _is_variable(name):
+        raise BadInput(f"-o {name!r} is no name for a variable", hint="for example: -o first_run")
 
 
 def _named(variable: str | None) -> str:

@@ -24,9 +24,11 @@ class Option:
 OPTIONS = (
     Option("experiment", ("-e", "--experiment"), "experiment; default: the notebook's name, else 'notebook'", "NAME"),
     Option("target", ("-t", "--target"), "compute of the workspace; default: local", "COMPUTE"),
-    Option("env", ("--env",), "requirements.txt, conda .yml or registered environment; default: this interpreter", "ENV"),
+    Option(
+        "env", ("--env",), "registered environment, requirements.txt or conda .yml; default: this interpreter", "ENV"
+    ),
     Option("source", ("-s", "--source"), "folder to snapshot and run in; default: the cell or script alone", "DIR"),
-    Option("inputs", ("-i", "--input"), "data: a dataset name[:version], store/path or folder", "NAME=DATA", repeat=True),
+    Option("inputs", ("-i", "--input"), "a dataset name[:version], store/path or DIR", "NAME=DATA", repeat=True),
     Option("parameters", ("-p", "--parameter"), "a parameter", "KEY=VALUE", repeat=True),
     Option("use", ("--use",), "notebook names to bring into the run", "NAME,…", repeat=True, only="magic"),
     Option("nodes", ("-n", "--nodes"), "nodes; the local compute has 1", "N", kind=int),

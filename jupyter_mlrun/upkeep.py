@@ -20,11 +20,11 @@ from jupyter_mlrun.check import check, leftovers
 from jupyter_mlrun.doctor import Finding, doctor
 from jupyter_mlrun.errors import AgentError, JupyterMLRunError, StoreError
 from jupyter_mlrun.rundir import FILE_MODE, read_json_if_there
-from jupyter_mlrun.store import index, runs, snapshot
+from jupyter_mlrun.store import holders, index, runs, snapshot
 from jupyter_mlrun.store.home import WorkspaceDir, open_home, workspaces
 from jupyter_mlrun.store.packs import ObjectStore
 from jupyter_mlrun.store.series import summary_of
-from jupyter_mlrun.worker import process
+from jupyter_mlrun.worker import mounts, process
 from jupyter_mlrun.worker.unpack import read_index
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "doctor", "du", "gc", "largest_runs", "problems", "repair", "size_of"]
 
 DAY = 86400.0
+TREE_DAYS = 7  # how long a tree that no run asked for is kept: it can be made anew
 LOCK_SECONDS = 10.0
 
 
@@ -68,8 +69,9 @@ def du(home: Path) -> list[dict[str, Any]]:
         for folder in runs.experiment_folders(place):
             count = sum(1 for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
             found.append(_line(place, folder.name, size_of(folder), count))
-        for name, path in (("(snapshots)", place.objects), ("(trash)", place.trash), ("(tmp)", place.tmp)):
-            found.append(_line(place, name, size_of(path)))
+        parts = {"content": place.objects, "inputs": place.trees, "trash": place.trash, "tmp": place.tmp}
+        for name, path in parts.items():
+            found.append(_line(place, f"({name})", size_of(path)))
         found.append(_line(place, "(index)", sum(size_of(path) for path in place.path.glob("index.*"))))
     return sorted(found, key=lambda one: -int(one["bytes"]))
 
@@ -108,6 +110,11 @@ def gc(home: Path, *, dry_run: bool = False, grace: float = DAY, now: float | No
             done["bytes"] += size_of(path)
             if not dry_run:
                 _remove(place, path)
+        for path in _trees_to_go(place, now):
+            taken = size_of(path)
+            if dry_run or mounts.remove_unused(str(path)):
+                done["folders"] += 1
+                done["bytes"] += taken
         try:
             freed = _collect_objects(place, grace, now, dry_run=dry_run)
         except (OSError, ValueError, KeyError, TypeError, JupyterMLRunError) as problem:
@@ -145,6 +152,13 @@ def _folders_to_go(place: WorkspaceDir, now: float) -> Iterator[Path]:
             yield run.work
 
 
+def _trees_to_go(place: WorkspaceDir, now: float) -> Iterator[Path]:
+    """Inputs of runs that were not asked for in a while, that a run wrote into, or that were never finished."""
+    for tree in mounts.listing(str(place.trees)):
+        if tree["harmed"] or now - tree["used"] > (TREE_DAYS if tree["whole"] else 1) * DAY:
+            yield place.trees / tree["name"]
+
+
 def _has_ended(run: RunDir) -> bool:
     """Whether the run is over beyond doubt, with nobody left who may still use its working copy."""
     loaded = runs.load(run)
@@ -173,13 +187,9 @@ def _collect_objects(place: WorkspaceDir, grace: float, now: float, *, dry_run: 
 
 
 def _old_manifests(place: WorkspaceDir, store: ObjectStore, grace: float, now: float) -> list[str]:
-    """Manifests that no run has, and none will: a submit under way has just written or touched its own."""
-    listed = snapshot.list_manifests(store)  # before the runs: one that comes meanwhile is not listed
-    used = set()
-    for run in list(runs.run_dirs(place)):
-        spec = runs.read_spec(run)
-        if spec.snapshot:
-            used.add(str(spec.snapshot["id"]))
+    """Manifests that nothing has, and nothing will: who makes one that is there already touches it."""
+    listed = snapshot.list_manifests(store)  # first: one that comes meanwhile is not listed
+    used = {manifest for manifest, _ in holders.all_of(place)}
     return [m for m in listed if m not in used and now - _age_mark(store.manifests / f"{m}.json", now) > grace]
 
 

@@ -60,7 +60,7 @@ def test_du_counts_every_byte_once(place: WorkspaceDir, home: Path) -> None:
     assert found[0]["what"] == "big"
     assert found[0]["runs"] == 1
     assert 3_000_000 <= found[0]["bytes"] < 3_500_000
-    assert {"(snapshots)", "(trash)", "(tmp)", "(index)", "small"} < {one["what"] for one in found}
+    assert {"(content)", "(inputs)", "(trash)", "(tmp)", "(index)", "small"} < {one["what"] for one in found}
     assert upkeep.largest_runs(home, 1)[0]["what"] == run.path.name
     assert upkeep.du(home / "nowhere") == []
 

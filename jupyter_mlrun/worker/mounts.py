@@ -12,7 +12,7 @@ import shutil
 import stat
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 from ..rundir import FILE_MODE, dump_json, make_folder, read_json_if_there, write_atomic
 from . import unpack
@@ -171,17 +171,19 @@ def _remove(path: str) -> None:
 
 
 def listing(trees: str) -> List[Dict[str, Any]]:
-    """Every tree: path, manifest, and when it was last given to a run (seconds)."""
+    """Every tree: its name, whether it is whole, whether somebody wrote into it, when it was last of use (seconds)."""
     found: List[Dict[str, Any]] = []
     try:
-        names = sorted(os.listdir(trees))
+        names = set(os.listdir(trees))
     except FileNotFoundError:
         return found
-    for name in names:
-        if name.endswith(".json"):
-            path = os.path.join(trees, name)
-            record: Optional[Dict[str, Any]] = read_json_if_there(path)
-            if record is not None:
-                used = os.stat(path).st_mtime
-                found.append({"path": path[:-5], "manifest": record["manifest"], "used": used})
+    for name in sorted(names):
+        path = os.path.join(trees, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            whole = f"{name}.json" in names
+            try:
+                used = os.lstat(f"{path}.json" if whole else path).st_mtime
+            except FileNotFoundError:
+                continue  # removed meanwhile
+            found.append({"name": name, "whole": whole, "harmed": f"{name}.harmed" in names, "used": used})
     return found
