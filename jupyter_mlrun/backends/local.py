@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 _START = "import sys; sys.path.insert(0, {!r}); from jupyter_mlrun.worker.main import main; sys.exit(main())"
 # what a worker may import, beside the worker package itself
-_FAR_SIDE = ("__init__.py", "_version.py", "errors.py", "states.py", "rundir.py")
+_FAR_SIDE = (
+    *("__init__.py", "_version.py", "errors.py", "states.py", "rundir.py"),
+    *(f"azureml/{name}.py" for name in ("__init__", "_finder", "_names", "_parts", "alias", "shim/azureml/__init__")),
+)
 
 
 @dataclass(frozen=True)

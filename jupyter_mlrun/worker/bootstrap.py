@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
+HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SHIM = os.path.join(HOME, "jupyter_mlrun", "azureml", "shim")
+
 
 def _note(run_dir, rank, code, error):
     """Write how this rank ended, whole or not at all; never a reason to fail."""
@@ -37,39 +40,65 @@ def _exit_code(error):
     return 1
 
 
+def python_path(old: str, *folders: str) -> str:
+    """The PYTHONPATH *old* with *folders* behind the rest, each once."""
+    have = old.split(os.pathsep) if old else []
+    return os.pathsep.join(have + [folder for folder in folders if folder not in have])
+
+
+def script_entries() -> int:
+    """How many entries at the head of ``sys.path`` are the script's folder."""
+    return 0 if getattr(sys.flags, "safe_path", False) else 1
+
+
 def _make_importable():
-    """Make ``import jupyter_mlrun`` work here and in children, behind everything that is installed."""
+    """Make ``import jupyter_mlrun`` work here and in children, behind everything that is installed, and ``azureml``.
+
+    The shim stands before what is installed and looks itself whether a real ``azureml.core`` is there: other
+    distributions may have a package of that name without it.
+    """
     import importlib.util
 
-    home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    needed = [SHIM]
     if importlib.util.find_spec("jupyter_mlrun") is None:
-        sys.path.append(home)
-        old = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = old + os.pathsep + home if old else home
+        needed.append(HOME)
+        sys.path.append(HOME)
+    if SHIM not in sys.path:
+        sys.path.insert(script_entries(), SHIM)
+    os.environ["PYTHONPATH"] = python_path(os.environ.get("PYTHONPATH", ""), *needed)
+    if "azureml.core" not in sys.modules:
+        # a namespace that some distribution's .pth file made: the next import looks again, and finds the shim
+        sys.modules.pop("azureml", None)
+
+
+def become_main(script: str) -> dict[str, object]:
+    """Make the ``__main__`` module that ``python SCRIPT`` makes; returns its names, to run the script in."""
+    import builtins
+    import types
+
+    if script_entries():
+        sys.path[0] = os.path.dirname(script)
+    module = types.ModuleType("__main__")
+    module.__dict__.update(__file__=script, __builtins__=builtins, __cached__=None)
+    # the old main module must outlive its place in sys.modules: its functions look up their globals in it
+    sys.modules["_jupyter_mlrun_main"] = sys.modules["__main__"]
+    sys.modules["__main__"] = module
+    return module.__dict__
 
 
 def main():
     """Run the script as ``__main__``, so that pickling, spawn and tracebacks are as always."""
-    import builtins
-    import types
-
     rank, script = sys.argv[1], os.path.abspath(sys.argv[2])
     run_dir = os.environ["JUPYTER_MLRUN_RUN_DIR"]
     sys.argv[:] = sys.argv[2:]
-    if not getattr(sys.flags, "safe_path", False):
-        sys.path[0] = os.path.dirname(script)
     _make_importable()
-    module = types.ModuleType("__main__")
-    module.__dict__.update(__file__=script, __builtins__=builtins, __cached__=None)
-    # this module must outlive its place in sys.modules: its functions look up their globals in it
-    sys.modules["_jupyter_mlrun_bootstrap"] = sys.modules["__main__"]
-    sys.modules["__main__"] = module
+    names = become_main(script)
     code, error = 0, None
     try:
         with open(script, "rb") as file:
             source = file.read()
         # an absolute name, so that tracebacks find the source after a chdir
-        exec(compile(source, script, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(source, script, "exec", dont_inherit=True), names)
     except SystemExit as problem:
         code = _exit_code(problem)
         error = str(problem.code) if isinstance(problem.code, str) else None
