@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from jupyter_mlrun import cli_upkeep
+from jupyter_mlrun import cli_data, cli_upkeep
 from jupyter_mlrun._version import __version__
 from jupyter_mlrun.cli_common import Group, Terminal, find, home, json_option, print_json, say
 from jupyter_mlrun.errors import BadInput, Conflict, JupyterMLRunError
@@ -234,12 +234,14 @@ def rm(run: tuple[str, ...]) -> None:
     if active:
         raise Conflict(f"{active[0].id} is {active[0].status}", hint=f"jupyter mlrun stop {active[0].id}")
     for one in dict.fromkeys(found):
-        name = one.id
+        name, models = one.id, cli_data.models_of(one)
         one.delete()
         click.echo(f"removed {name}")
+        if models:
+            say(f"  {models}")
 
 
-for _verb in cli_upkeep.VERBS:
+for _verb in (*cli_data.VERBS, *cli_upkeep.VERBS):
     cli.add_command(_verb)
 
 

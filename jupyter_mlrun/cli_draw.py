@@ -27,7 +27,7 @@ COLOURS = {"good": "green", "bad": "red", "live": "blue", "wait": "yellow", "dim
 
 
 NARROW, ENDLESS = 72, 2000
-_LEAST = {"": 1, "ID": 8, "AGE": 6, "SIZE": 7, "RUNS": 4}
+_LEAST = {"": 1, "ID": 8, "AGE": 6, "SIZE": 7, "RUNS": 4, "VERSION": 7, "FILES": 5, "RUN": 8}
 
 
 def _width() -> int:
@@ -102,6 +102,15 @@ def sizes(found: Sequence[Mapping[str, Any]], title: str) -> None:
     table = _table("SIZE", "RUNS", "WORKSPACE", title)
     for one in found:
         table.add_row(size(one["bytes"]), str(one["runs"] or ""), one["workspace"], _safe(one["what"]))
+    _print(table)
+
+
+def listing(columns: Sequence[str], rows: Sequence[Sequence[object]], narrow: Sequence[str]) -> None:
+    """Rows of text under *columns*; where there is little room only those of *narrow*."""
+    shown = [n for n, name in enumerate(columns) if _width() >= NARROW or name in narrow]
+    table = _table(*(columns[n] for n in shown))
+    for row in rows:
+        table.add_row(*(_safe(row[n]) for n in shown))
     _print(table)
 
 

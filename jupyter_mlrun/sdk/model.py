@@ -344,6 +344,8 @@ class Model:
 
     def _annotate(self, **change: Any) -> None:
         given = {key: value for key, value in change.items() if value or key == "description"}
+        if "properties" in given:
+            given["first"] = self.properties  # those that it was registered with are written, too
         if given:
             self._record = self._versions.annotate(self.name, self.version, **given)
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mlrun.errors import BadInput, NotFound, StoreError
 from jupyter_mlrun.rundir import dump_json, read_json, write_new
 from jupyter_mlrun.store import keep, placing, trees
+from jupyter_mlrun.worker import runfiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jupyter_mlrun.sdk.run import Run
     from jupyter_mlrun.store.packs import ObjectStore
@@ -76,7 +77,7 @@ def _nothing_at(path: Path) -> NotFound:
     folder = path.parent
     while not folder.is_dir():
         folder = folder.parent
-    names = sorted(entry.name for entry in os.scandir(folder))
+    names = sorted(os.listdir(folder))
     wanted = path.relative_to(folder).parts[0]
     return NotFound(f"{path} does not exist", hint=_listing(wanted, names, f"in {folder.absolute()} there is"))
 
@@ -86,15 +87,17 @@ def _nothing_at(path: Path) -> NotFound:
 
 def of_run(run: Run, path: str) -> Found:
     """The file or folder of *run* that *path* names; ``outputs/*.pt`` names several."""
-    names = run.get_file_names()
+    there = dict(runfiles.choose(run.directory, ""))
+    names = sorted(there)
     wanted = _in_run(run, path)
-    if wanted in names:
-        files = keep.Files({wanted.rpartition("/")[2]: keep.one_file(run.path / wanted, run.path)})
+    if wanted in there:
+        files = keep.Files({wanted.rpartition("/")[2]: keep.one_file(Path(there[wanted]), run.path)})
         return Found(files, wanted, wanted.rpartition("/")[2], single=True)
     if trees.is_pattern(wanted):
-        return _matching(run, wanted, names)
+        return _matching(run, wanted, there)
     if not wanted or not any(name.startswith(f"{wanted}/") for name in names):
-        raise NotFound(f"run {run.id} has no file or folder {path!r}", hint=_listing(wanted, names, "it has"))
+        hint = _listing(wanted, names, "it has") + "; save it in ./outputs, or call run.upload_file() first"
+        raise NotFound(f"run {run.id} has no file or folder {path!r}", hint=hint)
     return Found(_folder(run, wanted, names), wanted, wanted.rpartition("/")[2], single=False)
 
 
@@ -105,7 +108,7 @@ def _in_run(run: Run, path: str) -> str:
         base = Path(os.path.realpath(run.path))
         if not real.is_relative_to(base):
             raise BadInput(f"{path!r} is no file of run {run.id}", hint="name it as in the run, like outputs/model.pt")
-        return real.relative_to(base).as_posix()
+        return real.relative_to(base).as_posix().removeprefix(f"{run.directory.artifacts.name}/")
     return _steps(path)
 
 
@@ -113,12 +116,14 @@ def _steps(path: str) -> str:
     return trees.clean(path, "path of a model")
 
 
-def _matching(run: Run, pattern: str, names: Sequence[str]) -> Found:
-    found = [name for name in names if trees.matches(name, pattern)]
+def _matching(run: Run, pattern: str, there: Mapping[str, str]) -> Found:
+    found = [name for name in sorted(there) if trees.matches(name, pattern)]
     if not found:
-        raise NotFound(f"run {run.id} has no file like {pattern!r}", hint=_listing(pattern, names, "it has"))
+        raise NotFound(f"run {run.id} has no file like {pattern!r}", hint=_listing(pattern, sorted(there), "it has"))
     base = trees.base_of(pattern)
-    files = {name[len(base) + 1 :] if base else name: keep.one_file(run.path / name, run.path) for name in found}
+    files = {
+        name[len(base) + 1 :] if base else name: keep.one_file(Path(there[name]), run.path) for name in found
+    }  # fmt: skip
     if len(files) == 1:
         name = found[0].rpartition("/")[2]
         return Found(keep.Files({name: next(iter(files.values()))}), found[0], name, single=True)
@@ -126,15 +131,20 @@ def _matching(run: Run, pattern: str, names: Sequence[str]) -> Found:
 
 
 def _folder(run: Run, wanted: str, names: Sequence[str]) -> keep.Files:
-    """Everything below a folder; also what the run keeps under such a name in another place."""
-    place = run.path / wanted
-    there = Path(os.path.realpath(place)).is_relative_to(os.path.realpath(run.path))
-    if place.is_symlink() or not there:
-        raise BadInput(f"{wanted!r} is a link to another folder", hint="name the folder itself")
-    files = keep.below(place, run.path)
-    if not {f"{wanted}/{name}" for name in (*files.files, *files.links)}.intersection(names):
+    """Everything below a folder of the run, what it wrote itself and what was uploaded."""
+    found = keep.Files()
+    for base in (run.directory.artifacts, run.path):  # what a run wrote itself wins
+        place = base / wanted
+        if not place.is_dir():
+            continue
+        if os.path.realpath(place) != os.path.join(os.path.realpath(base), wanted):
+            raise BadInput(f"{wanted!r} is a link to another folder", hint="name the folder itself")
+        below = keep.below(place, run.path)
+        found.files.update(below.files)
+        found.links.update(below.links)
+    if not {f"{wanted}/{name}" for name in (*found.files, *found.links)}.intersection(names):
         raise NotFound(f"run {run.id} has no files in {wanted!r}", hint=_listing(wanted, names, "it has"))
-    return files
+    return found
 
 
 def _listing(wanted: str, names: Sequence[str], lead: str) -> str:
@@ -157,7 +167,7 @@ def cached(folder: Path, version: int | str | None) -> Path | None:
     """The file or folder that lies in ``azureml-models/NAME/VERSION``; the latest where *version* is None."""
     if not folder.is_dir():
         return None
-    numbers = sorted(int(entry.name) for entry in os.scandir(folder) if entry.name.isdecimal() and entry.is_dir())
+    numbers = sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
     if version is None and numbers:
         version = numbers[-1]
     if version is None or int(version) not in numbers:
@@ -174,6 +184,8 @@ def materialise(store: ObjectStore, record: dict[str, Any], folder: Path) -> Pat
     target = folder / str(record["root"])
     if _is_it(folder, record["manifest"]):
         return target
+    if folder.is_dir() and not (folder / _MARK).exists():
+        return cached(folder.parent, folder.name) or target  # somebody put it there by hand: it is meant
     aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.new")
     try:
         aside.mkdir(parents=True, mode=0o700)
@@ -182,7 +194,7 @@ def materialise(store: ObjectStore, record: dict[str, Any], folder: Path) -> Pat
         _make_read_only(aside)
         write_new(aside / _MARK, dump_json({"manifest": record["manifest"]}), sync=False)
         if folder.exists() and not _is_it(folder, record["manifest"]):
-            os.rename(folder, aside / "before")  # of another home, or put there by hand
+            os.rename(folder, aside / "before")  # of another home
         with suppress(FileExistsError):
             _rename_new(aside, folder)
     except OSError as problem:

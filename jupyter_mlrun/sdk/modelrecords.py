@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import BadInput, NotFound
+from jupyter_mlrun.errors import BadInput, NotFound, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -164,3 +164,14 @@ def choose(versions: Versions, name: str | None, version: int | str | None, want
             versions.get(name)  # no such name at all is the better answer
         raise NotFound(f"no model {name or ''} with {wanted!r}".replace("  ", " "), hint="jupyter mlrun models")
     return max(found, key=lambda record: record["version"] if name is not None else record["created"])
+
+
+def from_run(versions: Versions, run_id: str) -> list[str]:
+    """The ids of the models that came from a run; one that cannot be read is passed over."""
+    found = []
+    for name in versions.names():
+        for version in versions.versions(name):
+            with suppress(NotFound, StoreError):  # fsck names what is damaged
+                if versions.get(name, version).get("run_id") == run_id:
+                    found.append(f"{name}:{version}")
+    return found

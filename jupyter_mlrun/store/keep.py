@@ -66,7 +66,9 @@ def below(root: Path, inside: Path | None = None) -> Files:
     stack = [""]
     while stack:
         folder = stack.pop()
-        for entry in os.scandir(root / folder):
+        with os.scandir(root / folder) as listed:
+            entries = list(listed)
+        for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_symlink():
                 _add_link(found, root, name, inside or root)

@@ -1,0 +1,204 @@
+"""The verbs about data, files, models and archives, as people meet them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_mlrun.rundir import RunDir
+from jupyter_mlrun.sdk.run import Run
+from jupyter_mlrun.store.home import WorkspaceDir
+from tests.runs import ended_run
+from tests.test_cli import HOSTILE, mlrun
+
+
+@pytest.fixture
+def run(home: Path) -> Run:
+    return Run.at(with_files(home))
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    path = tmp_path / "here"
+    path.mkdir()
+    os.chdir(path)
+    return path
+
+
+def with_files(home: Path, **more: Any) -> RunDir:
+    place = ended_run(WorkspaceDir(home, "default").make(), content=b"print(1)\n", **more)
+    (place.outputs / "model.pt").write_bytes(b"weights")
+    (place.outputs / "parts").mkdir()
+    (place.outputs / "parts/one.bin").write_bytes(b"1")
+    (place.outputs / "parts/two.bin").write_bytes(b"2")
+    return place
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def says(*line: str) -> str:
+    done = mlrun(*line)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def refuses(code: int, *line: str) -> str:
+    """What it says on standard error: one line and a hint."""
+    done = mlrun(*line)
+    assert (done.returncode, done.stdout) == (code, ""), done
+    assert done.stderr.startswith("jupyter mlrun: ")
+    assert "\n  hint: " in done.stderr
+    return done.stderr
+
+
+# ---- models ----------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_registered_and_listed(home: Path, run: Run) -> None:
+    tail = run.id.rpartition("_")[2]
+    said = says("register", tail, "./outputs/model.pt", "--name", "digits", "--tag", "stage=test",
+                "--description", "it's small", "--framework", "PyTorch")  # fmt: skip
+    assert said == f"model digits:1: outputs/model.pt of run {run.id}, 7 B\n"
+    assert says("register", "@1", "outputs", "--name", "digits", "-q") == "digits:2\n"
+    assert says("register", "@1", "outputs/parts", "--name", "Other", "-q") == "Other:1\n"
+    latest = json.loads(says("models", "--json"))
+    assert [one["id"] for one in latest] == ["Other:1", "digits:2"]
+    both = json.loads(says("models", "digits", "--json"))
+    assert [one["version"] for one in both] == [2, 1]
+    first = both[1]
+    assert (first["tags"], first["description"], first["framework"], first["run_id"]) == (
+        {"stage": "test"}, "it's small", "PyTorch", run.id
+    )  # fmt: skip
+    assert [one["id"] for one in json.loads(says("models", "digits:1", "--json"))] == ["digits:1"]
+    assert "stage=test" in says("models", "digits")
+    assert "'digits'" in refuses(1, "models", "digit")
+    assert json.loads(says("models", "-w", "other", "--json")) == []
+
+
+def test_what_register_refuses(home: Path, run: Run) -> None:
+    assert "outputs/model.pt" in refuses(1, "register", "@1", "outputs/modle.pt", "--name", "digits")
+    assert "--name" in refuses(2, "register", "@1", "outputs/model.pt")
+    for name in ("../x", "", "a@b"):
+        assert "name" in refuses(2, "register", "@1", "outputs/model.pt", "--name", name)
+    assert "NAME=VALUE" in refuses(2, "register", "@1", "outputs/model.pt", "--name", "x", "--tag", "nonsense")
+    assert "no run" in refuses(1, "register", "@7", "outputs/model.pt", "--name", "x")
+    assert says("models") == "no models yet: jupyter mlrun register RUN PATH --name NAME\n"
+
+
+def test_rm_says_which_models_came_from_the_run(home: Path, run: Run) -> None:
+    says("register", "@1", "outputs/model.pt", "--name", "digits")
+    run_id = run.id
+    said = says("rm", "@1")
+    assert said.splitlines() == [f"removed {run_id}", "  a model came from it and stays: digits:1"]
+    assert json.loads(says("models", "--json"))[0]["run_id"] == run_id
+    with_files(home, number=7)
+    assert len(says("rm", "@1").splitlines()) == 1
+
+
+# ---- files of runs ---------------------------------------------------------------------------------------
+
+
+def test_files_of_a_run_are_downloaded(here: Path, run: Run) -> None:
+    assert says("download", "@1", "outputs/model.pt") == "model.pt\n"
+    says("download", "@1", "./outputs/", "outputs/parts/t*.bin", "--to", "a/b")
+    assert tree(here) == {
+        "model.pt": b"weights", "a/b/outputs/model.pt": b"weights", "a/b/outputs/parts/one.bin": b"1",
+        "a/b/outputs/parts/two.bin": b"2", "a/b/two.bin": b"2",
+    }  # fmt: skip
+    says("download", "@1", "--to", "all")
+    whole = tree(here / "all" / run.id)
+    assert whole["outputs/model.pt"] == b"weights"
+    assert whole["user_logs/std_log.txt"] == b"a line\n"
+
+
+def test_what_download_refuses(here: Path, run: Run) -> None:
+    assert "outputs/model.pt" in refuses(1, "download", "@1", "outputs/model.pt", "outputs/modle.pt")
+    assert "outside" in refuses(2, "download", "@1", "../spec.json")
+    (run.path / "outputs/parts/model.pt").write_bytes(b"another")
+    assert "both" in refuses(2, "download", "@1", "outputs/model.pt", "outputs/parts/model.pt")
+    assert tree(here) == {}
+    (here / "model.pt").write_bytes(b"mine")
+    assert "exists already" in refuses(1, "download", "@1", "outputs/model.pt")
+    assert tree(here) == {"model.pt": b"mine"}
+    says("download", "@1", "outputs/model.pt", "--overwrite")
+    assert tree(here) == {"model.pt": b"weights"}
+    assert "no folder" in refuses(1, "download", "@1", "outputs/model.pt", "--to", "model.pt")
+    assert "no folder" in refuses(1, "download", "@1", "outputs/model.pt", "--to", "model.pt/x")
+
+
+def test_the_source_of_a_run_is_restored(here: Path, run: Run) -> None:
+    assert says("restore", "@1", "new") == "new: 1 file\n"
+    assert tree(here) == {"new/main.py": b"print(1)\n"}
+    (here / "empty").mkdir()
+    says("restore", "@1", "empty")
+    assert "not empty" in refuses(1, "restore", "@1", "new")
+    assert "no folder" in refuses(1, "restore", "@1", "new/main.py")
+    assert tree(here) == {"new/main.py": b"print(1)\n", "empty/main.py": b"print(1)\n"}
+    ended_run(WorkspaceDir(run.home, "default"), number=9)
+    assert "no snapshot" in refuses(1, "restore", "@1", "none")
+
+
+# ---- data ------------------------------------------------------------------------------------------------
+
+
+def test_data_is_uploaded_once(here: Path, home: Path) -> None:
+    assert says("datasets") == "no data sets yet: jupyter mlrun upload-data SRC\n"
+    assert not home.exists()
+    (here / "digits/train").mkdir(parents=True)
+    (here / "digits/train/a.txt").write_bytes(b"a")
+    (here / "digits/b.txt").write_bytes(b"bb")
+    assert "digits:1" in says("upload-data", "digits")
+    assert says("upload-data", "digits", "-q") == "digits:1\n", "again: nothing new"
+    (here / "digits/b.txt").write_bytes(b"bbb")
+    assert says("upload-data", "digits", "--overwrite", "-q") == "digits:2\n"
+    assert says("upload-data", "digits/train", "x/y", "--name", "other", "-q") == "other:1\n"
+    listed = json.loads(says("datasets", "--json"))
+    assert [(one["name"], one["version"], one["files"], one["bytes"]) for one in listed] == [
+        ("digits", 2, 2, 4), ("other", 1, 1, 1)
+    ]  # fmt: skip
+    assert [one["version"] for one in json.loads(says("datasets", "digits", "--json"))] == [2, 1]
+    assert "digits" in says("datasets")
+    assert "'digits'" in refuses(1, "datasets", "digit")
+    assert "does not exist" in refuses(1, "upload-data", "nothing")
+    assert "name" in refuses(2, "upload-data", "digits", "--name", "../x")
+    assert "no files" in refuses(2, "upload-data", str(_empty(here)))
+
+
+def _empty(here: Path) -> Path:
+    (here / "empty").mkdir()
+    return here / "empty"
+
+
+# ---- how it looks ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_tables_fit(home: Path, run: Run, columns: int) -> None:
+    says("register", "@1", "outputs", "--name", "a model with a long name indeed", "--tag", "stage=production")
+    says("register", "@1", "outputs", "--name", "digits")
+    for line in (["models"], ["models", "digits"]):
+        drawn = mlrun(*line, COLUMNS=str(columns)).stdout
+        assert max(map(len, drawn.splitlines())) <= columns, drawn
+        assert "digits" in drawn
+        assert "VERSION" in drawn
+
+
+def test_names_and_tags_do_nothing_to_a_terminal(home: Path, run: Run) -> None:
+    says("register", "@1", "outputs", "--name", "digits", "--tag", f"a={HOSTILE}", "--description", HOSTILE)
+    drawn = says("models")
+    assert not set("\x1b\x07\x9b") & set(drawn)
+    assert "[red]name[/]" in drawn
+    assert json.loads(says("models", "--json"))[0]["tags"] == {"a": HOSTILE}
+
+
+def test_help_of_every_verb_is_short(home: Path) -> None:
+    shown = says("--help")
+    for verb in ("upload-data", "datasets", "download", "restore", "register", "models"):
+        assert verb in shown
+        assert "Usage: jupyter mlrun" in says(verb, "--help")
