@@ -13,6 +13,7 @@ import secrets
 import struct
 import time
 from bisect import bisect_left
+from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,11 @@ _BUFFERS = 8
 SMALL_PACK = 8 << 20
 MANY_PACKS = 32
 
+# as many parts as one call writes
+_PARTS = 1024
+
 Entry = tuple[bytes, int, int]
+Buffer = bytes | memoryview
 
 
 class PackWriter:
@@ -47,76 +52,105 @@ class PackWriter:
         self.folder = folder
         self.names: list[str] = []  # of every pack that it sealed
         self.fresh: set[bytes] = set()
+        self.bytes = 0  # of the objects that were put
         self._path: Path | None = None
         self._fd = -1
         self._entries: list[Entry] = []
         self._offset = 0
-        self._waiting: list[bytes] = []
+        self._waiting: list[Buffer] = []
         self._waiting_bytes = 0
         self._pool: ThreadPoolExecutor | None = None
-        self._busy: list[Future[None]] = []
+        self._busy: deque[Future[None]] = deque()
 
     def put(self, data: bytes, digest: bytes | None = None) -> str:
         """Append an object unless this writer has it already; returns its digest."""
         digest = digest or hashlib.sha256(data).digest()
-        if digest in self.fresh:
-            return digest.hex()
-        if self._offset >= FULL_PACK:
-            self.seal()
-        if self._fd < 0:
-            self._begin()
-        self._waiting += (FRAME.pack(FRAME_MAGIC, len(data), digest), data)
-        self._waiting_bytes += FRAME.size + len(data)
-        self._entries.append((digest, self._offset + FRAME.size, len(data)))
-        self._offset += FRAME.size + len(data)
-        self.fresh.add(digest)
-        if self._waiting_bytes >= _BUFFER:
-            self._flush()
+        if digest not in self.fresh:
+            self._room()
+            self._enter(digest, len(data))
+            self._waiting += (FRAME.pack(FRAME_MAGIC, len(data), digest), data)
+            self._waiting_bytes += FRAME.size + len(data)
+            if self._waiting_bytes >= _BUFFER:
+                self._flush()
         return digest.hex()
+
+    def put_frames(self, views: list[memoryview], objects: list[tuple[bytes, int]]) -> Future[None] | None:
+        """Append whole frames, which together are *objects*: digests and numbers of bytes.
+
+        What is under the views must stay as it is until the future is done; where it is None, it has been copied.
+        """
+        self._room()
+        for digest, size in objects:
+            self._enter(digest, size)
+        self._waiting_bytes += sum(map(len, views))
+        if self._waiting_bytes < _BUFFER and self._pool is None:
+            self._waiting += map(bytes, views)
+            return None
+        self._waiting += views
+        return self._flush()
 
     def put_stream(self, stream: BinaryIO) -> list[str]:
         """Append everything that *stream* gives, in chunks; returns their digests."""
         return [self.put(data) for data in iter(lambda: stream.read(CHUNK), b"")]
+
+    def _enter(self, digest: bytes, size: int) -> None:
+        self._entries.append((digest, self._offset + FRAME.size, size))
+        self._offset += FRAME.size + size
+        self.bytes += size
+        self.fresh.add(digest)
+
+    def _room(self) -> None:
+        """Have a pack that is not full."""
+        if self._offset >= FULL_PACK:
+            self.seal()
+        if self._fd < 0:
+            self._begin()
 
     def _begin(self) -> None:
         path = self.folder / f"{int(time.time()):011d}-{os.getpid()}-{secrets.token_hex(4)}.pack"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, FILE_MODE)
         self._path = path
-        # held while we live: tells fsck and gc that this pack is no leftover
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # held while we live: tells fsck and gc that this pack is no leftover.  Who looks holds it for a moment
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
         self._waiting = [PACK_HEAD.pack(PACK_MAGIC, VERSION, 0)]
         self._offset = self._waiting_bytes = PACK_HEAD.size
 
-    def _flush(self) -> None:
-        """Hand the buffer to a thread, so that the disk works while we read and hash."""
+    def _flush(self) -> Future[None]:
+        """Hand what waits to a thread, so that the disk works while we read and hash."""
         from concurrent.futures import ThreadPoolExecutor
 
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1)
         while len(self._busy) >= _BUFFERS:
-            self._busy.pop(0).result()
-        self._busy.append(self._pool.submit(_append, self._fd, self._waiting))
+            self._busy.popleft().result()
+        done = self._pool.submit(_append, self._fd, self._waiting)
+        self._busy.append(done)
         self._waiting, self._waiting_bytes = [], 0
+        return done
 
     def seal(self) -> None:
         """Bring the bytes to the disk, then the index that makes them visible."""
         if self._path is None:
             return
         while self._busy:
-            self._busy.pop(0).result()
-        write_all(self._fd, b"".join(self._waiting))
+            self._busy.popleft().result()
+        _append(self._fd, self._waiting)
         os.fsync(self._fd)
         write_index(self._path, self._entries)
         self.names.append(self._path.name)
         self._forget()
 
-    def discard(self) -> None:
-        """Forget what is not sealed; sealed objects stay: somebody may have built on them."""
+    def discard(self, *, keep: bool = False) -> None:
+        """Forget what is not sealed, but with *keep* leave the pack for ``adopt``.
+
+        Sealed objects stay: somebody may have built on them.
+        """
         path = self._path
-        self._forget()
-        if path is not None and not path.with_suffix(".idx").exists():
+        # while its lock is held nobody takes it for a leftover and makes an index
+        if path is not None and not keep and not path.with_suffix(".idx").exists():
             path.unlink(missing_ok=True)
+        self._forget()
 
     def _forget(self) -> None:
         if self._pool is not None:
@@ -125,11 +159,17 @@ class PackWriter:
         if self._fd >= 0:
             os.close(self._fd)
         self._path, self._fd, self._offset = None, -1, 0
-        self._entries, self._waiting, self._waiting_bytes, self._busy = [], [], 0, []
+        self._entries, self._waiting, self._waiting_bytes = [], [], 0
+        self._busy.clear()
 
 
-def _append(fd: int, parts: list[bytes]) -> None:
-    write_all(fd, b"".join(parts))
+def _append(fd: int, parts: list[Buffer]) -> None:
+    """Write every byte of *parts* without putting them together first."""
+    for start in range(0, len(parts), _PARTS):
+        some = parts[start : start + _PARTS]
+        written, wanted = os.writev(fd, some), sum(map(len, some))
+        if written < wanted:
+            write_all(fd, b"".join(some)[written:])
 
 
 class Index:
@@ -211,8 +251,11 @@ class ObjectStore:
         return PackReader(str(self.root))
 
     @contextmanager
-    def writer(self) -> Iterator[PackWriter]:
-        """A pack to write to: sealed at the end, gone after an error.  ``gc`` waits meanwhile."""
+    def writer(self, *, keep: bool = False) -> Iterator[PackWriter]:
+        """A pack to write to: sealed at the end, gone after an error.  ``gc`` waits meanwhile.
+
+        With *keep*, what is whole stays after an error, for whoever tries again; a full disk gets its room back.
+        """
         self.make()
         with self._locked(fcntl.LOCK_SH):
             writer = PackWriter(self.packs)
@@ -221,12 +264,16 @@ class ObjectStore:
                 writer.seal()
             except OSError as problem:
                 writer.discard()
+                left = "full packs are kept and are not stored again" if writer.names else "nothing was left behind"
                 raise StoreError(
                     f"the content store {self.root} cannot be written: {problem.strerror or problem}",
-                    hint="nothing was left behind; free space there (jupyter mlrun gc) and try again",
+                    hint=f"{left}; free space there (jupyter mlrun gc) and try again",
                 ) from problem
             except BaseException:
-                writer.discard()
+                writer.discard(keep=keep)
+                if keep:
+                    with suppress(OSError):  # then whoever tries again does it
+                        self.adopt()
                 raise
 
     @contextmanager
@@ -301,6 +348,19 @@ class ObjectStore:
                 problems += [f"object {digest} in {pack} is damaged" for digest in bad]
         return problems
 
+    def adopt(self) -> int:
+        """Make what killed writers left whole visible, as ``recover`` does, but with a look only at leftovers.
+
+        The caller has a ``writer``, so that gc takes nothing away meanwhile.  Returns how many packs that were.
+        """
+        count = 0
+        names = set(os.listdir(self.packs))
+        for name in sorted(names):
+            if name.endswith(".pack") and f"{name[:-5]}.idx" not in names:
+                with suppress(FileNotFoundError):  # its writer was there, and has thrown it away
+                    count += _adopt(self.packs / name)
+        return count
+
     def recover(self) -> int:
         """Index what killed writers left whole; returns how many packs that were."""
         count = 0
@@ -309,6 +369,7 @@ class ObjectStore:
                 read_index(str(pack.with_suffix(".idx")))
             except (FileNotFoundError, CorruptObject):
                 if not _is_being_written(pack):
+                    _sync(pack)
                     write_index(pack, [entry for entry, fits in frames(pack) if fits])
                     count += 1
         return count
@@ -393,6 +454,30 @@ class ObjectStore:
             pack.with_suffix(".idx").unlink(missing_ok=True)
             pack.unlink()
         sync_folder(self.packs)
+
+
+def _adopt(pack: Path) -> bool:
+    """Index what is whole in a pack without index; whether that was something."""
+    with pack.open("rb") as file:
+        # one that was only just begun has no byte, and no lock yet
+        if os.fstat(file.fileno()).st_size <= PACK_HEAD.size:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        entries = [entry for entry, fits in frames(pack) if fits]
+        # its writer may have sealed it, or thrown it away, before we had the lock
+        if not entries or pack.with_suffix(".idx").exists() or not os.fstat(file.fileno()).st_nlink:
+            return False
+        os.fsync(file.fileno())
+        write_index(pack, entries)
+        return True
+
+
+def _sync(pack: Path) -> None:
+    with pack.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _is_being_written(pack: Path) -> bool:

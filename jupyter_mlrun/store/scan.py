@@ -131,6 +131,7 @@ class Plan:
     bytes: int
     max_bytes: int
     known: Known
+    kind: str = ""  # what it is a plan of, besides a snapshot: each kind is remembered for itself
 
     @property
     def files(self) -> list[File]:

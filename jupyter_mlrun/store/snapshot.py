@@ -10,14 +10,23 @@ import json
 import os
 import stat
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import CorruptObject, NotFound, SnapshotError, StoreError
-from jupyter_mlrun.rundir import FORMAT, read_json, write_atomic
+from jupyter_mlrun.errors import SnapshotError, StoreError
 from jupyter_mlrun.store import remembered
+from jupyter_mlrun.store.datascan import scan_data
+from jupyter_mlrun.store.manifests import (
+    Manifest,
+    Snapshot,
+    fragment_of,
+    list_manifests,
+    materialise,
+    read_manifest,
+    write_manifest,
+)  # fmt: skip
 from jupyter_mlrun.store.packs import CHUNK
+from jupyter_mlrun.store.pour import Progress, take_data
 from jupyter_mlrun.store.scan import (
     MAX_BYTES,
     MAX_FILES,
@@ -39,40 +48,14 @@ if TYPE_CHECKING:
     from jupyter_mlrun.store.packs import ObjectStore, PackWriter
 
 TRIES = 3
-# a file changed this shortly before it was read may change again without a new time
-RACY_NS = 50_000_000
+RACY_NS = remembered.RACY_NS
 # up to so much that changed is read again next time: that is less work than to write down the whole folder
 FEW_FILES, FEW_BYTES = 50, 1 << 20
 
-__all__ = ["File", "Manifest", "Plan", "Snapshot", "list_manifests", "materialise", "read_manifest", "scan", "take"]
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What a run needs to know of its tree."""
-
-    id: str
-    count: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A tree: its id, its entries as the JSON has them, and its bytes."""
-
-    id: str
-    files: list[dict[str, Any]]
-    bytes: int
-
-    @property
-    def count(self) -> int:
-        """How many entries it has."""
-        return len(self.files)
-
-    def digests(self) -> Iterator[str]:
-        """Every object that the tree needs."""
-        for entry in self.files:
-            yield from entry.get("chunks", ())
+__all__ = [
+    "File", "Manifest", "Plan", "Progress", "Snapshot", "fragment_of", "list_manifests", "materialise",
+    "read_manifest", "scan", "scan_data", "take", "take_data", "write_manifest",
+]  # fmt: skip
 
 
 def scan(
@@ -101,7 +84,7 @@ def take(store: ObjectStore, plan: Plan | None, *, extra: Mapping[str, bytes] | 
     """
     store.make()
     if plan and not extra:
-        same = _unchanged(store, plan)
+        same = remembered.unchanged(store, plan)
         if same is not None:
             return same
     try:
@@ -118,7 +101,7 @@ def take(store: ObjectStore, plan: Plan | None, *, extra: Mapping[str, bytes] | 
                 keeper.bytes,
             )
         if plan and not (plan.known.folders and keeper.is_little):
-            _remember(store, plan, folders, keeper.packs, None if extra else found)
+            remembered.remember(store, plan, folders, keeper.packs, None if extra else found)
     except OSError as problem:
         raise StoreError(
             f"the snapshot cannot be written to {store.root}: {problem.strerror or problem}",
@@ -320,12 +303,6 @@ def _file_entry(path: str, size: int, mode: int, chunks: list[str]) -> dict[str,
     return {"path": path, "size": size, "executable": bool(mode & 0o100), "chunks": chunks}
 
 
-def fragment_of(entries: list[dict[str, Any]]) -> bytes:
-    """A folder's entries as they stand in the manifest: canonical JSON, sorted by name, without the brackets."""
-    entries.sort(key=lambda entry: str(entry["path"]))
-    return json.dumps(entries, sort_keys=True, separators=(",", ":")).encode("ascii")[1:-1]
-
-
 def _add_generated(fragments: dict[str, bytes], extra: Mapping[str, bytes], keeper: _Keeper) -> None:
     for path, data in extra.items():
         folder, _, name = unpack.check_path(path).rpartition("/")
@@ -347,73 +324,3 @@ def _first_file_on(path: str, fragments: Mapping[str, bytes]) -> str | None:
         if any(entry["path"] == here for entry in entries):
             return here
     return None
-
-
-def write_manifest(store: ObjectStore, fragments: dict[str, bytes], total: int) -> str:
-    """Make the manifest exist; one that is there becomes young again, so that gc knows that it is wanted."""
-    files = b"[%s]" % b",".join(fragments[path] for path in sorted(fragments) if fragments[path])
-    manifest_id = hashlib.sha256(files).hexdigest()
-    path = unpack.manifest_path(str(store.root), manifest_id)
-    try:
-        os.utime(path)
-    except FileNotFoundError:
-        head = json.dumps({"format": FORMAT, "id": manifest_id, "bytes": total}, separators=(",", ":"))
-        write_atomic(path, b'%s,"files":%s}\n' % (head.encode("ascii")[:-1], files))
-    return manifest_id
-
-
-def read_manifest(store: ObjectStore, manifest_id: str) -> Manifest:
-    """The manifest with this id, checked against it; ``NotFound`` where there is none."""
-    path = unpack.manifest_path(str(store.root), manifest_id)
-    try:
-        data = read_json(path)
-        files = json.dumps(data["files"], sort_keys=True, separators=(",", ":")).encode("ascii")
-        manifest = Manifest(manifest_id, data["files"], data["bytes"])
-    except FileNotFoundError as problem:
-        raise NotFound(f"no snapshot {manifest_id!r} in {store.root}") from problem
-    except (ValueError, KeyError, TypeError) as problem:
-        raise CorruptObject(f"the manifest {path} is damaged: {problem}") from problem
-    if hashlib.sha256(files).hexdigest() != manifest_id:
-        raise CorruptObject(f"the manifest {path} is damaged: it does not fit its id")
-    return manifest
-
-
-def list_manifests(store: ObjectStore) -> list[str]:
-    """The ids of all manifests."""
-    return sorted(path.stem for path in store.manifests.glob("*.json") if not path.name.startswith("."))
-
-
-def materialise(store: ObjectStore, manifest_id: str, dest: Path) -> None:
-    """Make *dest*, which must not exist, a private writable copy of the tree; whole, or not there."""
-    read_manifest(store, manifest_id)
-    try:
-        unpack.materialise(str(store.root), manifest_id, str(dest))
-    except FileNotFoundError:  # gc has moved objects to another pack meanwhile
-        unpack.materialise(str(store.root), manifest_id, str(dest))
-
-
-# ---- what is remembered --------------------------------------------------------------------------------
-
-
-def _remember(store: ObjectStore, plan: Plan, folders: list[Folder], packs: list[str], found: Snapshot | None) -> None:
-    signature = plan.signature
-    if found is None and signature == plan.known.signature and packs == plan.known.packs:
-        return
-    whole = all(folder.signature for folder in folders)
-    snapshot = (found.id, found.count, found.bytes) if found and whole else None
-    by_path = {folder.path: folder for folder in folders}
-    remembered.save(store, plan.root, Known(by_path, packs, signature if whole else "", snapshot))
-
-
-def _unchanged(store: ObjectStore, plan: Plan) -> Snapshot | None:
-    """The last snapshot, where nothing has changed since."""
-    known = plan.known
-    if known.snapshot is None or known.signature != plan.signature or not store.has_packs(known.packs):
-        return None
-    if known.snapshot[2] > plan.max_bytes:
-        return None
-    try:
-        os.utime(unpack.manifest_path(str(store.root), known.snapshot[0]))  # wanted again: gc leaves it
-    except FileNotFoundError:
-        return None
-    return Snapshot(*known.snapshot)
