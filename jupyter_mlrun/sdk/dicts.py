@@ -28,13 +28,19 @@ class Names(dict[str, Value]):  # noqa: PLW1641 -- as every dict, it has no hash
         kind: what the things are, for messages.
         read: every thing by name.
         find: one thing by name, None where there is none; it may know more names than *read* lists.
+        also: what the hint for an unknown name ends with.
     """
 
     def __init__(
-        self, kind: str, read: Callable[[], dict[str, Value]], find: Callable[[str], Value | None] | None = None
+        self,
+        kind: str,
+        read: Callable[[], dict[str, Value]],
+        find: Callable[[str], Value | None] | None = None,
+        *,
+        also: str = "",
     ) -> None:
         super().__init__()
-        self._kind, self._read, self._find = kind, read, find
+        self._kind, self._read, self._find, self._also = kind, read, find, also
 
     def _one(self, name: Any) -> Value | None:
         if self._find is not None:
@@ -49,7 +55,10 @@ class Names(dict[str, Value]):  # noqa: PLW1641 -- as every dict, it has no hash
         return self.__missing__(name) if found is None else found
 
     def __missing__(self, name: Any) -> Value:
-        raise NoSuchKey(f"no {self._kind} {name!r}", hint=did_you_mean(str(name), self._read()))
+        raise NoSuchKey(
+            f"no {self._kind} {name!r}",
+            hint="; ".join(filter(None, (did_you_mean(str(name), self._read()), self._also))),
+        )
 
     def get(self, name: Any, default: Any = None) -> Any:
         """The thing of this name, else *default*."""

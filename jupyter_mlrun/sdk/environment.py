@@ -1,24 +1,24 @@
 """Which interpreter a run uses, and which variables it inherits.
 
-Reads the installed distributions and this process' environment.
+Reads this process' environment, and through ``environments`` what is installed.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import os
-import platform
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from jupyter_mlrun.errors import BadInput, NotFound
+from jupyter_mlrun.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from jupyter_mlrun.sdk.environments import Environment
+    from jupyter_mlrun.sdk.workspace import Workspace
 
 # the variables of a kernel, a display and a login session: they mean nothing in a run, or give it away
 LEFT_OUT = (
@@ -53,68 +53,59 @@ def own_variables(pairs: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier() or not name.isascii() or "\0" in value:
+        if not equals:
             raise BadInput(f"--env-var {pair!r} is not NAME=VALUE", hint="a name has letters, digits and '_' only")
-        if any(fnmatch.fnmatchcase(name, p) for p in RESERVED):
-            raise BadInput(f"--env-var {name}: the run sets this variable itself", hint="choose another name")
+        check_variable(name, value, f"--env-var {pair!r}", shown=f"--env-var {name}")
         found[name] = value
     return found
 
 
-def interpreter(env: str | None) -> dict[str, Any]:
-    """The environment of a run as the spec keeps it: this interpreter, if it has what *env* requires.
+def check_variable(name: str, value: str, where: str, *, shown: str | None = None) -> None:
+    """``BadInput`` that begins with *where* (*shown* for a reserved name) for a variable that a run cannot have."""
+    if not name.isidentifier() or not name.isascii() or "\0" in value:
+        raise BadInput(f"{where} is not NAME=VALUE", hint="a name has letters, digits and '_' only")
+    if any(fnmatch.fnmatchcase(name, pattern) for pattern in RESERVED):
+        raise BadInput(f"{shown or f'{where}: {name}'}: the run sets this variable itself", hint="choose another name")
 
-    *env*: None, or a requirements.txt.  Raises ``NotFound`` for a file or name that is not there, and
-    ``BadInput`` with the missing distributions.
+
+def chosen(env: str | None, workspace: Workspace | None = None) -> Environment:
+    """The environment that ``--env`` means; *env* None means this interpreter as it is.
+
+    A registered or curated name, a requirements.txt, or a conda file.  Raises ``NotFound`` with the names there are,
+    and ``BadInput`` for a file that is none of these.
     """
-    found: dict[str, Any] = {"name": "this interpreter", "python": sys.executable, "version": platform.python_version()}
+    from jupyter_mlrun.sdk.environments import Environment, environments
+
     if env is None:
-        return found
+        return Environment("this interpreter")
     path = Path(env).expanduser()
+    known = environments(workspace) if workspace is not None else {}
+    if not env.startswith((".", "/", "~")) and (found := known.get(env)) is not None:
+        return found
     if not path.is_file():
         raise NotFound(
-            f"no environment {env!r}: it is no file, and no environments are registered",
-            hint="give a requirements.txt, or leave --env out to use this interpreter",
+            f"no environment {env!r}: no file and no registered environment is called that",
+            hint=f"{did_you_mean(env, known)}; or give a requirements.txt, or leave --env out",
         )
-    if path.suffix not in (".txt", ".in"):
+    if path.suffix in (".yml", ".yaml"):
+        found = Environment.from_conda_specification("conda file", path)
+    elif path.suffix in (".txt", ".in"):
+        found = Environment.from_pip_requirements("requirements", path)
+    else:
         raise BadInput(
-            f"--env {env}: environments are not built yet; a requirements.txt that this interpreter satisfies works",
+            f"--env {env}: only requirements.txt and conda's .yml are read; others come in a later release",
             hint=f"install what it needs into {sys.executable} and leave --env out",
         )
-    missing = [text for text in _requirements(path) if not _is_satisfied(Requirement(text))]
-    if missing:
-        raise BadInput(
-            f"this interpreter lacks what {env} requires: {', '.join(missing)}",
-            hint=f"{sys.executable} -m pip install -r {env}",
-        )
-    return {**found, "name": path.name, "requirements": _requirements(path)}
-
-
-def _requirements(path: Path) -> list[str]:
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        text = line.partition(" #")[0].strip()
-        if not text or text.startswith("#"):
-            continue
-        try:
-            Requirement(text)
-        except InvalidRequirement as problem:
-            raise BadInput(
-                f"{path} line {number}: {text!r} is not a requirement: {problem}".splitlines()[0],
-                hint="name distributions with versions, like numpy>=1.24; options and addresses are refused",
-            ) from problem
-        found.append(text)
+    found.name = path.name
     return found
 
 
-def _is_satisfied(requirement: Requirement) -> bool:
-    if requirement.marker is not None and not requirement.marker.evaluate():
-        return True
-    try:
-        version = metadata.version(requirement.name)
-    except metadata.PackageNotFoundError:
-        return False
-    return requirement.specifier.contains(version, prereleases=True)
+def interpreter(env: str | None, workspace: Workspace | None = None) -> dict[str, Any]:
+    """The interpreter of a run as the spec keeps it, if it has what *env* requires; see ``chosen``.
+
+    Raises ``BadInput`` with what it lacks.
+    """
+    return chosen(env, workspace).resolve()
 
 
 def visible_gpus(environ: Mapping[str, str]) -> list[str] | None:

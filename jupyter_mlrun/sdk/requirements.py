@@ -5,8 +5,11 @@ Reads requirements files and the installed distributions; writes nothing.
 
 from __future__ import annotations
 
+import json
 import platform
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -20,9 +23,10 @@ from jupyter_mlrun.errors import BadInput
 from jupyter_mlrun.sdk.safe_yaml import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+OLDEST = (3, 9)
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _CONDA = re.compile(
     r"(?:[\w./-]+::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)\s*(?P<version>[=<>!~]{1,2}[^\s\[\]]*(?:\s*,\s*[^\s\[\]]+)*)?\Z"
@@ -60,16 +64,109 @@ _CONDA_ONLY = frozenset(_words("""
 """))  # fmt: skip
 
 
+# printed by another interpreter: what it is, and which distributions it has
+_ASK = """
+import sys; sys.path[:] = [place for place in sys.path if place]
+import json, os, platform
+from importlib import metadata
+found = {}
+for one in metadata.distributions():
+    name = one.metadata["Name"]
+    if name:
+        found.setdefault(name, one.version)
+marks = {"implementation_name": sys.implementation.name, "os_name": os.name, "sys_platform": sys.platform,
+  "platform_machine": platform.machine(), "platform_release": platform.release(), "platform_system": platform.system(),
+  "platform_version": platform.version(), "python_full_version": platform.python_version(),
+  "platform_python_implementation": platform.python_implementation(),
+  "implementation_version": platform.python_version(), "python_version": "%d.%d" % sys.version_info[:2]}
+print(json.dumps({"versions": found, "marks": marks}))
+"""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python and what is installed in it; *versions* None: this process', looked up one by one."""
+
+    path: str
+    version: str
+    versions: Mapping[str, str] | None = None
+    marks: Mapping[str, str] | None = None
+
+    def version_of(self, name: str) -> str | None:
+        """The version of a distribution; None where it is not installed, or damaged."""
+        if self.versions is not None:
+            return self.versions.get(canonicalize_name(name))
+        try:
+            found: str | None = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            return None
+        return found
+
+    def has(self, requirement: Requirement) -> bool:
+        """Whether it has a distribution that *requirement* allows, or need not have one."""
+        if requirement.marker is not None and not requirement.marker.evaluate(dict(self.marks) if self.marks else None):
+            return True
+        version = self.version_of(requirement.name)
+        try:
+            return version is not None and requirement.specifier.contains(version, prereleases=True)
+        except InvalidVersion:
+            return False
+
+
+def this_interpreter() -> Interpreter:
+    """The one that runs this."""
+    return Interpreter(sys.executable, platform.python_version())
+
+
+def interpreter_at(path: str) -> Interpreter:
+    """The Python at *path*, asked what it has.  Raises ``BadInput`` where it cannot be asked or is too old."""
+    try:
+        answer = subprocess.run([path, "-c", _ASK], capture_output=True, text=True, check=True, timeout=60)
+        found = json.loads(answer.stdout)
+        version = str(found["marks"]["python_full_version"])
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as problem:
+        said = (getattr(problem, "stderr", None) or str(problem)).strip()
+        raise BadInput(
+            f"the interpreter {path} does not work: {said.splitlines()[-1] if said else type(problem).__name__}",
+            hint="name a Python 3.9 or newer as interpreter_path",
+        ) from problem
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        raise BadInput(f"the interpreter {path} is Python {version}", hint="runs need Python 3.9 or newer")
+    versions: dict[str, str] = {canonicalize_name(name): there for name, there in found["versions"].items()}
+    return Interpreter(path, version, versions, found["marks"])
+
+
 @dataclass(frozen=True)
 class Need:
-    """One requirement: any of these distributions will do; *text* is how the user wrote it."""
+    """One requirement: any of these distributions will do."""
 
-    text: str
     any_of: tuple[Requirement, ...]
 
-    def is_met(self) -> bool:
-        """Whether this interpreter has it."""
-        return any(is_satisfied(one) for one in self.any_of)
+    def lack(self, of: Interpreter) -> Lack | None:
+        """What *of* has instead, if it has not this."""
+        if any(of.has(one) for one in self.any_of):
+            return None
+        there = [version for one in self.any_of if (version := of.version_of(one.name))]
+        return Lack(str(self.any_of[0]), there[0] if there else None)
+
+
+@dataclass(frozen=True)
+class Lack:
+    """A requirement that is not met, as pip would be asked for it, and the version that is there instead."""
+
+    want: str
+    have: str | None
+
+    def __str__(self) -> str:
+        return f"{self.want} ({'not installed' if self.have is None else f'here: {self.have}'})"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an interpreter lacks, and how its Python differs from the one that was asked for."""
+
+    lacks: list[Lack]
+    python: str | None = None  # asked for, and another one of the same major version is here
 
 
 def read_requirements(path: Path) -> list[str]:
@@ -102,17 +199,6 @@ def check_requirement(text: object, where: str) -> Requirement:
             hint="name distributions with versions, like numpy>=1.24; options and addresses are refused",
         ) from problem
     return found
-
-
-def is_satisfied(requirement: Requirement) -> bool:
-    """Whether this interpreter has a distribution that *requirement* allows."""
-    if requirement.marker is not None and not requirement.marker.evaluate():
-        return True
-    try:
-        version = metadata.version(requirement.name)
-        return requirement.specifier.contains(version, prereleases=True)
-    except (metadata.PackageNotFoundError, InvalidVersion, TypeError):  # or its metadata is damaged
-        return False
 
 
 def is_sdk(name: str) -> bool:
@@ -156,28 +242,32 @@ def _specifier(version: str) -> str | None:
     return ",".join(parts)
 
 
-def lacking(
-    conda: Sequence[str] = (), pip: Iterable[str] = (), *, where: str = "the environment"
-) -> tuple[list[str], list[str]]:
-    """What this interpreter lacks of these conda and pip packages, as pip would be asked; and notes."""
-    missing: list[str] = []
-    notes: list[str] = []
+def compare(conda: Sequence[str], pip: Iterable[str], of: Interpreter, *, where: str = "the environment") -> Findings:
+    """What *of* lacks of these conda and pip packages.
+
+    Python itself is compared by its major version: what pins 3.6 runs with 3.11, and the difference is reported.
+    """
+    lacks: list[Lack] = []
     needs: list[Need] = []
+    other: str | None = None
     for text in conda:
         name, specifier = conda_name_and_version(text, where)
         if name == "python":
-            if not SpecifierSet(specifier).contains(platform.python_version(), prereleases=True):
-                missing.append(f"python{specifier}")
-        elif is_sdk(name) or name in _CONDA_ONLY or name.startswith(("_", "cuda-")):
-            notes.append(f"{name}: not looked for")
-        else:
+            if not _same_major(specifier, of.version):
+                lacks.append(Lack(f"python{specifier}", of.version))
+            elif not SpecifierSet(specifier).contains(of.version, prereleases=True):
+                other = text
+        elif not (is_sdk(name) or name in _CONDA_ONLY or name.startswith(("_", "cuda-"))):
             names = _OTHER_NAMES.get(name, (name.strip("_.-"),))
-            needs.append(Need(text, tuple(Requirement(one + specifier) for one in names)))
-    for text in pip:
-        requirement = check_requirement(text, where)
-        if is_sdk(requirement.name):
-            notes.append(f"{requirement.name}: this package stands in for it")
-        else:
-            needs.append(Need(text, (requirement,)))
-    missing += [str(need.any_of[0]) for need in needs if not need.is_met()]
-    return missing, notes
+            needs.append(Need(tuple(Requirement(one + specifier) for one in names)))
+    wanted = (check_requirement(text, where) for text in pip)
+    needs += [Need((one,)) for one in wanted if not is_sdk(one.name)]
+    return Findings(lacks + [lack for need in needs if (lack := need.lack(of))], other)
+
+
+def _same_major(specifier: str, version: str) -> bool:
+    """Whether *specifier* allows any Python of the same major version as *version*."""
+    allowed, major = SpecifierSet(specifier), version.partition(".")[0]
+    named = [str(one.version).removesuffix(".*") for one in allowed]
+    tried = [one for one in named if one.partition(".")[0] == major] + [f"{major}.{minor}.0" for minor in range(60)]
+    return any(allowed.contains(one, prereleases=True) for one in tried)

@@ -116,11 +116,10 @@ def prepare(request: Request, settings: JupyterMLRun, workspace: Workspace | Non
         raise BadInput("local runs do not work on Windows", hint="use WSL2")
     resources = _resources(request)
     local.look().check(resources, environment.visible_gpus(os.environ))
-    if request.environment is not None:
-        interpreter = request.environment.resolve()
-    else:
-        interpreter = environment.interpreter(request.env)
-    variables = {**(request.variables or {}), **environment.own_variables(request.env_vars)}
+    chosen = request.environment or environment.chosen(request.env, workspace)
+    interpreter = chosen.resolve()
+    own = environment.own_variables(request.env_vars)
+    variables = {**chosen.environment_variables, **(request.variables or {}), **own}
     tags = _tags(request.tags)
     _check_name(request.name)
     plan, files = _source(request, settings)
