@@ -17,7 +17,16 @@ import time
 import traceback
 from typing import Any, Dict, List, Optional, Set
 
-from ..rundir import RunDir, dump_json, make_folder, read_json, read_json_if_there, remove_if_there, write_once
+from ..rundir import (
+    RunDir,
+    dump_json,
+    make_folder,
+    read_json,
+    read_json_if_there,
+    remove_if_there,
+    write_all,
+    write_once,
+)
 from ..states import EndReason, Status
 from . import finish, launch, process, unpack
 from .inputs import Inputs
@@ -297,11 +306,7 @@ class Worker:
         harmed = self.inputs.finish()
         for name, paths in harmed.items():
             text = f"the run changed its input {name!r} ({', '.join(paths)}); what is stored is as it was"
-            fd = launch.open_log(self.run, 0, self.count)
-            try:
-                os.write(fd, f"jupyter_mlrun: {text}\n".encode("utf-8", "backslashreplace"))
-            finally:
-                os.close(fd)
+            self._log(f"jupyter_mlrun: {text}\n")
         if harmed:
             self.facts["harmed_inputs"] = harmed
 
@@ -333,7 +338,21 @@ class Worker:
         """Preparing failed: the run ends with the reason, before user code was reached."""
         text = f"cannot be started: {type(problem).__name__}: {problem}".splitlines()[0]
         found = {"status": Status.FAILED, "reason": EndReason.LAUNCH_FAILED, "text": text, "exit_code": None}
+        self.preamble.say(f"jupyter_mlrun: the run {text}")
+        try:
+            self._log(self.preamble.text())
+        except OSError as unwritten:
+            # the reason is told in exit.json, too
+            print(f"cannot write the log: {unwritten}", file=sys.stderr)
         self._end_without_ranks(found)
+
+    def _log(self, text: str) -> None:
+        """Add to the log that people look at."""
+        fd = launch.open_log(self.run, 0, self.count)
+        try:
+            write_all(fd, text.encode("utf-8", "backslashreplace"))
+        finally:
+            os.close(fd)
 
     def _end_without_ranks(self, found: Dict[str, Any]) -> None:
         self.inputs.finish()

@@ -53,7 +53,11 @@ class Preamble:
         self.say("")
         self.say("Script type = None")
 
+    def text(self) -> str:
+        """What was said."""
+        return "".join(line + "\n" for line in self._lines)
+
     def write(self, fd: int) -> None:
         """Write what was said to an open log."""
         if self._lines:
-            write_all(fd, "".join(line + "\n" for line in self._lines).encode("utf-8", "backslashreplace"))
+            write_all(fd, self.text().encode("utf-8", "backslashreplace"))
