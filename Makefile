@@ -58,8 +58,10 @@ $(VENV)/.demo: $(VENV)/.made $(INSTALL_INPUTS) | $(NODE_MODULES)
 	$(PIP) install --quiet -c tests/constraints.txt -e '.[demo]'
 	touch $@
 
+# torchvision alone: what it depends on is another build of torch
 $(VENV)/.dev: $(VENV)/.made $(INSTALL_INPUTS) | $(NODE_MODULES)
 	$(PIP) install --quiet -c tests/constraints.txt -e '.[dev]'
+	$(PIP) install --quiet -c tests/constraints.txt --no-deps torchvision
 	touch $(VENV)/.demo $@
 
 # The install above builds the front-end the first time; this one follows edits.
