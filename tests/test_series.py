@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.store import segments, series
-from jupyter_mlrun.store.series import MetricReader, Summary, buckets, last_table, metrics, pack_summaries
+from jupyter_mlrun.store.forms import metrics
+from jupyter_mlrun.store.series import MetricReader, Summary, buckets, last_table, pack_summaries
 from jupyter_mlrun.worker import segformat, segment
 from jupyter_mlrun.worker.segment import MetricWriter
 

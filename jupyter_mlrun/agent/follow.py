@@ -45,6 +45,11 @@ class Active:
     handle: str | None = None
     lease: Lease | None = None
 
+    @property
+    def is_interactive(self) -> bool:
+        """Whether a process of its user is the run, and no worker."""
+        return not self.state.generation and self.state.status in (Status.RUNNING, Status.CANCEL_REQUESTED)
+
     def handle_of(self, generation: int) -> str:
         """The local backend's handle of that worker."""
         return json.dumps({"run_dir": str(self.run.path), "generation": generation})
@@ -156,6 +161,10 @@ class Follower:
                 self._decide(launched[handle], sighting)
             except JupyterMLRunError as problem:
                 print(f"{launched[handle].run.path}: {problem}", file=sys.stderr)
+        for entry in [e for e in self.active.values() if e.is_interactive]:
+            found = read_json_if_there(entry.run.exit) or runs.death(entry.run, entry.state)
+            if found is not None:
+                self._end(entry, found)
 
     def _decide(self, entry: Active, sighting: Sighting) -> None:
         """What a sighting means for the run."""
@@ -191,6 +200,7 @@ class Follower:
 
     def _end(self, entry: Active, found: Any) -> None:
         entry.state = runs.finish(entry.run, entry.state, found)
+        entry.spec = runs.read_spec(entry.run)  # with the tags that came meanwhile
         self._index(entry.workspace).put(entry.run, entry.spec, entry.state)
         del self.active[str(entry.run.path)]
         self._refresh_page(entry)
@@ -250,6 +260,11 @@ class Follower:
             self._end(entry, found)
             return
         write_once(entry.run.stop, dump_json({"by": by, "time": time.time()}))
+        if entry.is_interactive:
+            # the process is somebody's notebook: the run ends, the process does not
+            found = {"status": "Canceled", "reason": EndReason.STOPPED.value, "text": f"stopped by {by}"}
+            self._end(entry, read_json_if_there(entry.run.exit) or dict(found, ended=time.time()))
+            return
         if entry.state.status is not Status.CANCEL_REQUESTED:
             self._move(entry, Status.CANCEL_REQUESTED, by=by)
         if entry.handle is not None:

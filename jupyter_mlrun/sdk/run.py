@@ -9,40 +9,49 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import Conflict, NotFound, RunFailed
+from jupyter_mlrun.errors import BadInput, Conflict, NotFound, RunFailed
+from jupyter_mlrun.sdk.run_handle import RunHandle
+from jupyter_mlrun.worker.context import InputDatasets as InputDatasets  # noqa: PLC0414 -- the reference has it here
+from jupyter_mlrun.worker.context import OutputDatasets as OutputDatasets  # noqa: PLC0414
 from jupyter_mlrun.worker.context import RunContext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
-    from jupyter_mlrun.records import RunState, Spec
+    from jupyter_mlrun.records import RunState
     from jupyter_mlrun.rundir import RunDir
     from jupyter_mlrun.sdk.experiment import Experiment
+    from jupyter_mlrun.sdk.model import Model
+    from jupyter_mlrun.sdk.run_details import Details
+    from jupyter_mlrun.sdk.workspace import Workspace
+
+    Wanted = str | dict[str, Any] | None
 
 POLL_SECONDS = 0.1
+RUNNING_STATES = [
+    "NotStarted", "Queued", "Preparing", "Provisioning", "Starting", "Running", "Unapproved", "NotResponding",
+    "Pausing", "Paused",
+]  # fmt: skip
+POST_PROCESSING_STATES = ["CancelRequested", "Finalizing"]
+_OFFLINE = "OfflineRun_"
+_Runs = list["Run"]
 
 
-class Run(RunContext):
+class Run(RunHandle):
     """One run of an experiment.
 
     ``Run(experiment, run_id)`` is the run with that id; ``Run.get_context()`` is the one we are in.
-    Source: ``azureml.core.Run``.
+    *outputs* and further names of the reference are accepted and have no meaning here.
+    Raises ``NotFound`` where there is no such run.  Source: ``azureml.core.Run``.
     """
 
-    def __init__(self, experiment: Experiment, run_id: str) -> None:
-        from jupyter_mlrun.store import runs
-
-        path = runs.place(experiment.workspace.folder, run_id)
-        if not path.is_dir():
-            raise NotFound(
-                f"no run {run_id!r} in workspace {experiment.workspace.name!r}", hint="jupyter mlrun ps --all"
-            )
-        super().__init__(str(path))
+    def __init__(self, experiment: Experiment, run_id: str, outputs: Any = None, **_: Any) -> None:  # noqa: ARG002
+        super().__init__(_folder_of(experiment.workspace, run_id))
 
     @classmethod
     def _of(cls, run_dir: str) -> Run:
-        run = cls.__new__(cls)
+        kind = _OfflineRun if os.path.basename(run_dir).startswith(_OFFLINE) else Run
+        run = kind.__new__(kind)
         RunContext.__init__(run, run_dir)
         return run
 
@@ -51,143 +60,155 @@ class Run(RunContext):
         """The run whose directory is *run*."""
         return cls._of(str(run.path))
 
-    # ---- who it is -----------------------------------------------------------------------------------
+    @classmethod
+    def _offline(cls) -> Run:
+        from jupyter_mlrun.sdk.run_interactive import offline
+        from jupyter_mlrun.sdk.workspace import Workspace
 
-    @property
-    def directory(self) -> RunDir:
-        """The run's directory."""
-        from jupyter_mlrun.rundir import RunDir
+        return cls.at(offline(Workspace().folder))
 
-        return RunDir(self._run_dir)
+    @staticmethod
+    def get(workspace: Workspace, run_id: str) -> Run:
+        """The run with this id.  Source: ``azureml.core.Run.get``."""
+        return Run._of(_folder_of(workspace, run_id))
 
-    @property
-    def path(self) -> Path:
-        """Where the run's files are."""
-        return self.directory.path
+    @staticmethod
+    def list(
+        experiment: Experiment,
+        type: str | None = None,  # noqa: A002 -- the reference's name
+        tags: Wanted = None,
+        properties: Wanted = None,
+        status: str | None = None,
+        include_children: bool = False,
+        _rehydrate_runs: bool = True,
+    ) -> Iterator[Run]:
+        """The runs of an experiment, newest first.  Source: ``azureml.core.Run.list``."""
+        from jupyter_mlrun.sdk.run_list import Filter, find
 
-    @property
-    def spec(self) -> Spec:
-        """What was asked."""
-        from jupyter_mlrun.store import runs
+        asked = Filter(type=type, tags=tags, properties=properties, status=status, children=include_children)
+        return (Run.at(run) for run, _ in find(experiment.workspace.folder, asked, experiment=experiment.name))
 
-        return runs.read_spec(self.directory)
+    @staticmethod
+    def list_by_compute(
+        compute: Any,
+        type: str | None = None,  # noqa: A002 -- the reference's name
+        tags: Wanted = None,
+        properties: Wanted = None,
+        status: str | None = None,
+    ) -> Iterator[Run]:
+        """The runs of a compute, newest first.  Source: ``azureml.core.Run.list_by_compute``."""
+        from jupyter_mlrun.sdk.run_list import Filter, find
 
-    @property
-    def state(self) -> RunState:
-        """What is known of it now."""
-        from jupyter_mlrun.store import runs
-
-        return runs.observe(self.directory)
-
-    @property
-    def id(self) -> str:
-        """``<experiment>_<unix time>_<8 hex>``."""
-        return self.spec.run_id
-
-    @property
-    def display_name(self) -> str | None:
-        """The name given with ``--name``."""
-        return self.spec.display_name
+        asked = Filter(type=type, tags=tags, properties=properties, status=status)
+        return (Run.at(run) for run, spec in find(compute.workspace.folder, asked) if spec.target == compute.name)
 
     @property
     def experiment(self) -> Experiment:
         """The experiment that it belongs to."""
         from jupyter_mlrun.sdk.experiment import Experiment
-        from jupyter_mlrun.sdk.workspace import Workspace
 
+        return Experiment(self._workspace, self.spec.experiment, _create_in_cloud=False)
+
+    # ---- its family ------------------------------------------------------------------------------------
+
+    @property
+    def parent(self) -> Run | None:
+        """The run that this one is a child of."""
+        parent = self.spec.parent
+        return None if parent is None else Run.get(self._workspace, parent)
+
+    def child_run(self, name: str | None = None, run_id: str | None = None, outputs: Any = None) -> Run:
+        """Make a child that this process is too; ``complete()`` ends it.  Source: ``azureml.core.Run.child_run``.
+
+        *outputs*: a folder whose new files the child keeps when it ends.
+        """
+        from jupyter_mlrun.sdk.run_interactive import start
+
+        experiment, parent = self.spec.experiment, self.id
+        return Run.at(start(self._place, experiment, name=name, run_id=run_id, parent=parent, outputs=outputs))
+
+    def create_children(
+        self, count: int | None = None, tag_key: str | None = None, tag_values: Iterable[str] | None = None
+    ) -> _Runs:
+        """Make several children: *count* of them, or one for each of *tag_values*, tagged with it.
+
+        Raises ``BadInput`` unless it is one of the two.  Source: ``azureml.core.Run.create_children``.
+        """
+        from jupyter_mlrun.sdk.run_interactive import start
+
+        tagged = tag_key is not None and tag_values is not None
+        if (count is not None) == tagged or (not tagged and (tag_key, tag_values) != (None, None)):
+            raise BadInput("create_children takes count, or tag_key with tag_values", hint="give one of the two")
+        if isinstance(count, int) and count < 1:
+            raise BadInput(f"create_children makes one child or more, not {count}")
+        given: list[dict[str, str]] = [{}] * (count or 0)
+        if tagged:
+            given = [{str(tag_key): str(value)} for value in tag_values or ()]
         spec = self.spec
-        return Experiment(Workspace(spec.workspace, home=self.home), spec.experiment)
+        return [Run.at(start(self._place, spec.experiment, parent=spec.run_id, tags=tags)) for tags in given]
 
-    @property
-    def home(self) -> Path:
-        """The home that it lives in."""
-        return self.path.parents[3]
+    def submit_child(self, config: Any, tags: dict[str, str] | None = None, **_: Any) -> Run:
+        """Submit *config* as a child of this run.  Source: ``azureml.core.Run.submit_child``."""
+        return self.experiment.submit(config, tags, _parent=self.id)
 
-    @property
-    def tags(self) -> dict[str, str]:
-        """The tags given with ``--tag``."""
-        return dict(self.spec.tags)
+    def get_children(
+        self,
+        recursive: bool = False,
+        tags: Wanted = None,
+        properties: Wanted = None,
+        type: str | None = None,  # noqa: A002 -- the reference's name
+        status: str | None = None,
+        _rehydrate_runs: bool = True,
+    ) -> Iterator[Run]:
+        """The children, newest first; *recursive*: theirs too, each after its parent.
 
-    # ---- how it goes -----------------------------------------------------------------------------------
+        Source: ``azureml.core.Run.get_children``.
+        """
+        from jupyter_mlrun.sdk.run_list import Filter, children
 
-    @property
-    def status(self) -> str:
-        """The status now, one of the reference's."""
-        return str(self.state.shown)
+        asked = Filter(type=type, tags=tags, properties=properties, status=status)
+        return (Run.at(run) for run, _ in children(self._place, self.spec, asked, recursive=recursive))
 
-    def get_status(self) -> str:
-        """The status now, one of the reference's."""
-        return self.status
+    # ---- what it left --------------------------------------------------------------------------------------
 
-    def get_details(self) -> dict[str, Any]:
-        """Everything known, with the reference's keys; attributes work too (``details.status``)."""
-        spec, state = self.spec, self.state
-        details = Details(
-            runId=spec.run_id,
-            target=spec.target,
-            status=str(state.shown),
-            startTimeUtc=_utc(state.started),
-            properties={"ContentSnapshotId": (spec.snapshot or {}).get("id", "")},
-            inputDatasets=[],
-            outputDatasets=[],
-            runDefinition={
-                "script": spec.script,
-                "arguments": spec.arguments,
-                "command": spec.command,
-                "target": spec.target,
-                "environment": spec.environment,
-                "parameters": {name: p["value"] for name, p in spec.parameters.items()},
-            },
-            logFiles={name: str(self.path / name) for name in self.get_file_names() if _is_log(name)},
-            submittedBy=spec.created_by.get("user"),
-        )
-        if state.ended is not None:
-            details["endTimeUtc"] = _utc(state.ended)
-        if state.reason is not None and str(state.status) != "Completed":
-            details["error"] = {"code": state.reason.code, "message": state.reason.text, "exitCode": state.exit_code}
-        return details
+    def get_metrics(
+        self, name: str | None = None, recursive: bool = False, run_type: str | None = None, populate: bool = False
+    ) -> dict[str, Any]:
+        """What was logged, by name: one point is its value, several are a list; a row or table is a dict.
 
-    def get_portal_url(self) -> str:
-        """Where to look at the run: its own page."""
-        from jupyter_mlrun.ui import page
-
-        page.write(self.directory)
-        return self.directory.page.as_uri()
-
-    def get_metrics(self, name: str | None = None) -> dict[str, Any]:
-        """``{name: value}`` of what was logged: one point is its value, several are a list.
+        Source: ``azureml.core.Run.get_metrics``.
 
         Args:
             name: only this metric; an unknown one gives ``{}``.
+            recursive: of this run and all below it, as ``{run id: {name: value}}``.
+            run_type: with *recursive*, only of runs of this type.
+            populate: the documents of charts in place of their addresses.
         """
-        from jupyter_mlrun.store import series
+        if recursive:
+            below = list(self.get_children(recursive=True))
+            kinds = (run_type, None) if run_type is None else (run_type,)
+            chosen = [run for run in [self, *below] if run_type is None or run.type in kinds]
+            return {run.id: run.get_metrics(name, populate=populate) for run in chosen}
+        from jupyter_mlrun.store import forms
 
-        found = series.metrics(self.directory.metrics)
-        return found if name is None else {key: value for key, value in found.items() if key == name}
-
-    def get_file_names(self) -> list[str]:
-        """The run's files, as paths relative to its directory."""
-        found: list[str] = []
-        for top in ("azureml-logs", "logs", "outputs", "user_logs"):
-            for folder, _, files in os.walk(self.path / top):
-                names = (os.path.relpath(os.path.join(folder, file), self.path) for file in files)
-                found.extend(name for name in names if not name.endswith(".index.jsonl"))
-        return sorted(found)
-
-    def get_all_logs(self) -> list[str]:
-        """The paths of the run's log files."""
-        return [str(self.path / name) for name in self.get_file_names() if _is_log(name)]
+        return forms.metrics(self.directory.metrics, name, self._document if populate else None)
 
     # ---- what can be done --------------------------------------------------------------------------------
 
-    def wait_for_completion(self, show_output: bool = False, raise_on_error: bool = True) -> dict[str, Any]:
+    def wait_for_completion(
+        self,
+        show_output: bool = False,
+        wait_post_processing: bool = False,  # noqa: ARG002 -- ours takes no time
+        raise_on_error: bool = True,
+    ) -> Details:
         """Wait until the run has ended; with *show_output* its log is printed as it grows.
 
         Ctrl-C detaches: the run goes on.  Raises ``RunFailed`` for a run that failed (with its reason, exit
-        code and last log lines), unless *raise_on_error* is False.
+        code and last log lines), unless *raise_on_error* is False, and ``Conflict`` in the run itself.
         """
         from jupyter_mlrun.sdk.follow import follow
 
+        self._check_is_another()
         try:
             state = follow(self, sys.stdout if show_output else None)
         except KeyboardInterrupt:
@@ -197,6 +218,12 @@ class Run(RunContext):
             raise self._failure(state)
         return self.get_details()
 
+    def _check_is_another(self) -> None:
+        from jupyter_mlrun.worker import ending
+
+        if not self.state.is_over and (self._inside or ending.is_own_interactive(self.directory)):
+            raise Conflict(f"run {self.id} cannot wait for itself", hint="complete() or fail() ends it")
+
     def _failure(self, state: RunState) -> RunFailed:
         reason = state.reason.text if state.reason else "for an unknown reason"
         lines = "\n".join(f"    {line}" for line in state.last_lines[-20:])
@@ -205,94 +232,106 @@ class Run(RunContext):
             hint=f"everything it left is in {self.path}",
         )
 
-    def cancel(self) -> None:
-        """Ask for the run to be stopped, with everything that it started; too late is no error."""
-        import getpass
+    def start(self) -> None:
+        """Nothing: runs here start by themselves.  Source: ``azureml.core.Run.start``."""
 
+    def cancel(self) -> None:
+        """Ask for the run to be stopped, with everything that it started; too late is no error.
+
+        An interactive run ends; the process that it is (a notebook's kernel) goes on.
+        """
+        from jupyter_mlrun.sdk.run_interactive import close
+        from jupyter_mlrun.worker import ending
+
+        if ending.is_own_interactive(self.directory):
+            self._before_end()
+            ending.cancel_own(self._run_dir)
+        elif not self.state.is_over:
+            self._request_stop()
+        close(self._run_dir)
+
+    def _request_stop(self) -> None:
         from jupyter_mlrun.agent import client
+        from jupyter_mlrun.worker.notes import user
 
         client.ensure_agent(self.home)
-        client.request(self.home, {"kind": "stop", "path": self._run_dir, "by": getpass.getuser()}, wait=30)
+        client.request(self.home, {"kind": "stop", "path": self._run_dir, "by": user()}, wait=30)
 
     def delete(self) -> None:
         """Remove the run and everything it left.  Raises ``Conflict`` while it is active."""
         from jupyter_mlrun.store import runs
-        from jupyter_mlrun.store.home import WorkspaceDir
 
         state = self.state
         if not state.is_over:
             raise Conflict(f"run {self.id} is {state.shown}", hint=f"stop it first: jupyter mlrun stop {self.id}")
-        runs.trash(WorkspaceDir(self.home, self.spec.workspace), self.directory)
+        runs.trash(self._place, self.directory)
 
     def rerun(self) -> Run:
         """Submit the same again, with the variables' values of this process."""
         from jupyter_mlrun.sdk.submit import rerun
 
+        if self.type is None:
+            raise BadInput(f"run {self.id} was a process of its user: it cannot be run again", hint="submit a script")
         return rerun(self)
 
-    def download_file(self, name: str, output_file_path: str | None = None) -> str:
-        """Copy one of the run's files here; returns where it is now.
+    def register_model(
+        self,
+        model_name: str,
+        model_path: str | None = None,
+        tags: dict[str, Any] | None = None,
+        properties: dict[str, Any] | None = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        description: str | None = None,
+        datasets: Any = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: Any = None,
+        **more: Any,
+    ) -> Model:
+        """Register a file or folder of the run as a model.  Source: ``azureml.core.Run.register_model``.
 
-        Raises ``NotFound`` that lists the files there are.
+        *model_path*: as ``get_file_names`` names it; default: *model_name*.  Raises ``NotFound`` that lists the
+        files there are.
         """
-        import shutil
+        from jupyter_mlrun.sdk.model import register_from_run
 
-        names = self.get_file_names()
-        if name not in names:
-            raise NotFound(f"run {self.id} has no file {name!r}", hint="it has: " + (", ".join(names[:20]) or "none"))
-        target = output_file_path or os.path.basename(name)
-        if os.path.isdir(target):
-            target = os.path.join(target, os.path.basename(name))
-        os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
-        return str(shutil.copy2(self.path / name, target))
+        self._collect()
+        return register_from_run(
+            self, model_name, model_path, tags, properties, model_framework, model_framework_version, description,
+            datasets, sample_input_dataset, sample_output_dataset, resource_configuration, **more,
+        )  # fmt: skip
 
-    # ---- how it looks ------------------------------------------------------------------------------------
+    # ---- runs of this process ----------------------------------------------------------------------------
 
-    def __repr__(self) -> str:
-        if not os.path.isdir(self._run_dir):
-            return f"Run({self._run_dir!r}: removed)"
-        spec = self.spec
-        return f"Run(Experiment: {spec.experiment},\nId: {spec.run_id},\nType: {spec.kind},\nStatus: {self.status})"
+    def _collect(self) -> None:
+        if interactive := sys.modules.get("jupyter_mlrun.sdk.run_interactive"):
+            interactive.collect(self._run_dir)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Run) and other._run_dir == self._run_dir
+    def _after_end(self) -> None:
+        if interactive := sys.modules.get("jupyter_mlrun.sdk.run_interactive"):
+            interactive.close(self._run_dir)
 
-    def __hash__(self) -> int:
-        return hash(self._run_dir)
+    def _tell(self, problem: BaseException) -> None:
+        from jupyter_mlrun.worker import ending
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        from jupyter_mlrun.ui import view
-
-        if not os.path.isdir(self._run_dir):
-            return {"text/plain": repr(self)}
-        return view.bundle(self.directory)
+        if ending.is_own_interactive(self.directory):
+            ending.write_traceback(self.directory, problem)
 
 
-class Details(dict[str, Any]):
-    """A dict whose keys are attributes too: documents of the reference use both."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
+class _OfflineRun(Run):
+    """A run that ``get_context()`` made outside of one: a whole run.  Source: ``azureml.core.run._OfflineRun``."""
 
 
-def listed(rows: Any) -> Iterator[Run]:
-    """Runs of listing lines."""
-    from jupyter_mlrun.rundir import RunDir
-
-    for row in rows:
-        yield Run.at(RunDir(row.path))
+def get_run(experiment: Experiment, run_id: str, rehydrate: bool = True, clean_up: bool = True) -> Run:  # noqa: ARG001
+    """The run with this id.  Source: ``azureml.core.get_run``."""
+    return Run(experiment, run_id)
 
 
-def _is_log(name: str) -> bool:
-    return name.startswith(("user_logs/", "azureml-logs/", "logs/"))
+def _folder_of(workspace: Workspace, run_id: str) -> str:
+    from jupyter_mlrun.store import runs
 
-
-def _utc(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    from datetime import datetime, timezone
-
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    path = runs.place(workspace.folder, str(run_id))
+    if not path.is_dir():
+        raise NotFound(f"no run {run_id!r} in workspace {workspace.name!r}", hint="jupyter mlrun ps --all")
+    return str(path)

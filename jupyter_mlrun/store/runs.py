@@ -1,6 +1,7 @@
 """Run directories: made whole or not at all, moved from state to state by one function, found again.
 
-Reads all of a run directory; writes ``spec.json``, ``env.json``, ``events.jsonl``.
+Reads all of a run directory; writes ``spec.json``, ``env.json``, ``events.jsonl``; of an interactive run
+``rank-0.json`` too.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from jupyter_mlrun.rundir import (
     sync_folder,
     write_new,
 )
+from jupyter_mlrun.states import EndReason, Status
+from jupyter_mlrun.worker import notes, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from jupyter_mlrun.states import Status
     from jupyter_mlrun.store.home import WorkspaceDir
 
 
@@ -48,10 +50,13 @@ def place(workspace: WorkspaceDir, run_id: str) -> Path:
     return workspace.runs / slug(match["experiment"]) / (slug(match["experiment"]) + tail)
 
 
-def record(workspace: WorkspaceDir, spec: Spec, environment: Mapping[str, str]) -> RunDir:
+def record(
+    workspace: WorkspaceDir, spec: Spec, environment: Mapping[str, str], *, begun: Mapping[str, Any] | None = None
+) -> RunDir:
     """Make the run exist: its directory is written aside, brought to the disk and renamed into place.
 
-    A kill or a full disk at any instruction leaves either no run or the whole run.
+    A kill or a full disk at any instruction leaves either no run or the whole run.  *begun*: the process that is
+    the run, of an interactive one, which runs from its first moment.
     """
     final = place(workspace, spec.run_id)
     aside = RunDir(workspace.tmp / f"{final.name}.{os.getpid()}")
@@ -62,7 +67,7 @@ def record(workspace: WorkspaceDir, spec: Spec, environment: Mapping[str, str]) 
         write_new(aside.spec, dump_json(spec.to_json()))
         write_new(aside.environment, dump_json({k: _text(v) for k, v in environment.items()}))
         created = {"seq": 0, "type": "created", "time": spec.created, "by": spec.created_by}
-        write_new(aside.events, dump_json(created))
+        write_new(aside.events, dump_json(created) + (_beginning(aside, begun) if begun else b""))
         sync_folder(aside.path)
         make_folder(final.parent)
         os.rename(aside.path, final)
@@ -80,6 +85,12 @@ def record(workspace: WorkspaceDir, spec: Spec, environment: Mapping[str, str]) 
     return RunDir(final)
 
 
+def _beginning(run: RunDir, who: Mapping[str, Any]) -> bytes:
+    write_new(run.rank(0), dump_json(who))
+    event = status_event(RunState(), Status.RUNNING, started=who["started"])
+    return dump_json({"seq": 1, "time": who["started"], **event})
+
+
 def _text(value: str) -> str:
     # what JSON cannot hold as it is (bytes that are no UTF-8) stays what it was: json escapes surrogates
     return value
@@ -92,8 +103,18 @@ def _discard(folder: Path) -> None:
 
 
 def read_spec(run: RunDir) -> Spec:
-    """What was asked of this run."""
-    return Spec.from_json(read_json(run.spec))
+    """What was asked of this run, with what people said of it since: tags, properties, a name, a late snapshot."""
+    spec = Spec.from_json(read_json(run.spec))
+    said = notes.read(str(run.annotations))
+    if len(said) == 3 and not any(said.values()):
+        return spec
+    return replace(
+        spec,
+        tags=notes.over(spec.tags, said),
+        properties={**said["properties"], **spec.properties},
+        display_name=said.get("display_name", spec.display_name),
+        snapshot=spec.snapshot or said.get("snapshot"),
+    )
 
 
 def events(run: RunDir) -> Iterator[dict[str, Any]]:
@@ -124,9 +145,46 @@ def observe(run: RunDir) -> RunState:
     if state.is_over and not (state.reason and state.reason.guess):
         return state
     found = read_json_if_there(run.exit)
+    if found is None:
+        found = None if state.is_over else death(run, state)
     if found is None or (state.is_over and found.get("guess")):
         return state
     return after(state, dict(end_event(state, found), time=found["ended"]))
+
+
+def death(run: RunDir, state: RunState) -> dict[str, Any] | None:
+    """The end of an interactive run whose process is gone without a word; None while it lives, and for others.
+
+    Only an interactive run is Running without a worker.  From another host its process cannot be seen.
+    """
+    if state.generation or state.status not in (Status.RUNNING, Status.CANCEL_REQUESTED):
+        return None
+    who = read_json_if_there(run.rank(0))
+    if who is None or who["host"] != process.host_id() or process.is_alive(who):
+        return None
+    said: dict[str, Any] | None = read_json_if_there(run.exit)
+    if said is not None:  # it came between the two looks
+        return said
+    rebooted = who["boot"] != process.boot_id()
+    text = "the machine was restarted while it ran" if rebooted else "killed, or the kernel was restarted"
+    return {
+        "status": Status.FAILED.value,
+        "reason": (EndReason.NODE_LOST if rebooted else EndReason.ENDED_UNSEEN).value,
+        "text": f"its process ended before the run was completed ({text})",
+        "ended": _last_sign(run, who["started"]),
+        "exit_code": None,
+    }
+
+
+def _last_sign(run: RunDir, started: float) -> float:
+    """When the run last wrote something."""
+    times = [started]
+    for folder in (run.metrics, run.user_logs, run.artifacts, run.outputs, run.logs):
+        try:
+            times += [entry.stat().st_mtime for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
+        except FileNotFoundError:
+            continue
+    return max(times)
 
 
 def append(run: RunDir, state: RunState, event: Mapping[str, Any]) -> RunState:

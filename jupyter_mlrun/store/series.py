@@ -29,6 +29,7 @@ Ints = npt.NDArray[np.int64]
 Kinds = npt.NDArray[np.uint8]
 
 SECOND = 1e9
+FORM = "$form"  # the mark of a row, a table, an image …: worker/logforms.py
 SORTED_AT_ONCE = 1 << 16  # points; more would not stay in the processor's cache
 
 
@@ -53,7 +54,17 @@ class Series:
 
     @cached_property
     def objects(self) -> list[Any]:
-        """The values as they were logged."""
+        """The values as they were logged; of a form (a row, a table, an image) what it holds."""
+        return [_content(value) for value in self.raw] if self.has_forms else self.raw
+
+    @property
+    def has_forms(self) -> bool:
+        """Whether it has rows, tables, images …"""
+        return any(is_form(value) for value in self.texts.values())
+
+    @cached_property
+    def raw(self) -> list[Any]:
+        """The values as they are stored: forms with their mark."""
         kinds = np.unique(self.kinds).tolist()
         found: list[Any] = (self.stored if kinds == [form.INT] else self.values).tolist()
         if kinds in ([], [form.FLOAT], [form.INT]):
@@ -61,6 +72,15 @@ class Series:
         for place in np.flatnonzero(self.kinds != form.FLOAT).tolist():
             found[place] = self.texts.get(place, _object(int(self.kinds[place]), int(self.stored[place]), {}))
         return found
+
+
+def is_form(value: Any) -> bool:
+    """Whether a stored value is a row, a table, an image … with its mark."""
+    return isinstance(value, dict) and FORM in value and "value" in value
+
+
+def _content(value: Any) -> Any:
+    return value["value"] if is_form(value) else value
 
 
 def _object(kind: int, stored: int, texts: dict[int, Any]) -> Any:
@@ -333,7 +353,7 @@ def _latest(columns: dict[str, _Column]) -> _Column:
 
 
 def _last_object(column: _Column) -> Any:
-    return _object(column.last[3], column.last[2], column.texts)
+    return _content(_object(column.last[3], column.last[2], column.texts))
 
 
 def _summary(columns: dict[str, _Column]) -> Summary:
@@ -388,26 +408,6 @@ def _counted(steps: Ints) -> Ints:
         return steps
     counted: Ints = np.where(missing, np.cumsum(missing) - 1, steps)
     return counted
-
-
-def metrics(metrics_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """All metrics as the reference's ``get_metrics`` gives them: one point its value, several a list.
-
-    Rows (dicts with the same keys) become a dict of lists.
-    """
-    reader = MetricReader(metrics_dir)
-    reader.refresh()
-    found: dict[str, Any] = {}
-    for name in reader.names():
-        values = reader.series(name).objects
-        first = values[0]
-        if len(values) == 1:
-            found[name] = first
-        elif isinstance(first, dict) and all(isinstance(v, dict) and v.keys() == first.keys() for v in values):
-            found[name] = {key: [value[key] for value in values] for key in first}
-        else:
-            found[name] = values
-    return found
 
 
 def summary_of(run: RunDir) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import time
 from typing import Any, Dict, Optional
 
 from ..errors import Conflict
-from ..rundir import RunDir, dump_json, read_json, read_json_if_there, write_atomic, write_once
+from ..rundir import RunDir, dump_json, read_json, read_json_if_there, write_all, write_atomic, write_once
 from ..states import EndReason, Status
 from . import finish, process
 
@@ -35,6 +35,36 @@ def fail(run_dir: str, details: Any, code: Any, *, inside: bool) -> None:
     if code is not None:
         words = f"{code}: {words}" if words else str(code)
     _conclude(RunDir(run_dir), Status.FAILED, words, inside)
+
+
+def stop(run_dir: str) -> None:
+    """Ask the run's worker to end it; the worker looks by itself."""
+    write_once(RunDir(run_dir).stop, dump_json({"by": "the run itself", "time": time.time()}))
+
+
+def cancel_own(run_dir: str) -> None:
+    """This process is the run, and stops it."""
+    run = RunDir(run_dir)
+    end(run, read_json(run.spec), Status.CANCELED, "stopped by itself")
+
+
+def write_traceback(run: RunDir, problem: BaseException) -> None:
+    """Put a traceback into the log of an interactive run: nothing else writes there."""
+    import traceback
+
+    from . import launch
+
+    text = "".join(traceback.format_exception(type(problem), problem, problem.__traceback__))
+    fd = launch.open_log(run, 0, 1)
+    try:
+        write_all(fd, text.encode("utf-8", "backslashreplace"))
+    finally:
+        os.close(fd)
+
+
+def is_own_interactive(run: RunDir) -> bool:
+    """Whether the run is an interactive one of this very process."""
+    return is_ours(run) and bool(read_json(run.spec)["kind"] == INTERACTIVE)
 
 
 def _conclude(run: RunDir, status: Status, words: str, inside: bool) -> None:

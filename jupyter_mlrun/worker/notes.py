@@ -40,7 +40,7 @@ def annotate(path: str, *, first: Optional[Mapping[str, str]] = None, **change: 
         for name, value in change.get("properties", {}).items():
             if known.get(name, value) != value:
                 raise Conflict(f"the property {name!r} is {known[name]!r} already", hint="use a tag, which can change")
-        line = dict(change, time=time.time(), by=_user())
+        line = dict(change, time=time.time(), by=user())
         append_line(path, dump_json(line))
         _apply(now, line)
         return now
@@ -59,9 +59,9 @@ def read(path: str) -> Dict[str, Any]:
     for line in lines:
         try:
             change = json.loads(line) if line.strip() else {}
-        except ValueError:
-            continue
-        _apply(found, change)
+            _apply(found, change)
+        except (ValueError, TypeError, AttributeError):
+            continue  # torn, or none of ours
     return found
 
 
@@ -98,7 +98,8 @@ def texts(pairs: Any, what: str) -> Dict[str, str]:
     return found
 
 
-def _user() -> str:
+def user() -> str:
+    """Who we are, for people."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a uid without a name, as in containers

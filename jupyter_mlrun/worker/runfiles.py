@@ -87,6 +87,26 @@ def upload_all(run: RunDir, names: Sequence[Any], paths: Sequence[Any]) -> List[
     return [upload(run, name, path) for name, path in zip(names, paths)]  # noqa: B905 -- as above
 
 
+def collect(run: RunDir, folder: str, since: float) -> None:
+    """Keep what came into *folder* since then (unix seconds) as ``outputs/…``; what is kept already stays."""
+    if not os.path.isdir(folder) or os.path.realpath(folder) == os.path.realpath(run.outputs):
+        return
+    for part in sorted(_below(folder)):
+        path, name = os.path.join(folder, part), f"outputs/{part}"
+        info, target = os.stat(path), place(run, name)
+        # the clock of a file system may be a little behind
+        if info.st_mtime < since - 0.05:
+            continue
+        try:
+            kept = os.stat(target)
+            if (kept.st_size, kept.st_mtime_ns) == (info.st_size, info.st_mtime_ns):
+                continue
+        except FileNotFoundError:
+            pass
+        upload(run, name, path, sync=False)
+        os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
 def _check_source(path: str) -> None:
     if os.path.isdir(path):
         raise BadInput(f"{path!r} is a folder", hint="upload_folder(name, path) takes folders")
