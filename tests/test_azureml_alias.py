@@ -258,7 +258,7 @@ def test_the_far_side_needs_only_python(tmp_path: Path) -> None:
     assert lines[0] == "True x_1_2 jupyter_mlrun.worker.context"
     assert "needs the whole package here: pip install jupyter-mlrun" in lines[1]
     assert "Model.download()" in lines[2]
-    assert set(lines[3].split()) <= {"azureml", "jupyter_mlrun", "_jupyter_mlrun_main"}
+    assert set(lines[3].split()) <= {"__main__", "_jupyter_mlrun_main", "azureml", "jupyter_mlrun"}
 
 
 def test_children_of_the_far_side(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ _SECRETS = "is not here: give secrets as environment variables (--env-var, envir
 _AUTOML = "is not here: submit a script that uses the library of your choice, with ScriptRunConfig"
 _EXPLAIN = "is not here: call the explainer in the script and keep its output under ./outputs"
 _BOARD = "comes in a later version: run `tensorboard --logdir` on the logs folder of the run"
-_OUTPUT = "is not here: write to ./outputs, or use OutputFileDatasetConfig"
+_OUTPUT = "is not here: write to ./outputs, which is kept with the run"
 _LINKED = "is not here: a workspace is a folder of this machine"
 
 _RUN = "sdk.run:Run worker.context:RunContext"
@@ -66,7 +66,7 @@ _FILES = _at("sdk.data", "FileDataset")
 _REFERENCE = _at("sdk.data", "DataReference")
 _PATH = _at("sdk.data", "DataPath")
 _INPUT = _at("sdk.data", "DatasetConsumptionConfig")
-_OUTPUT_FILES = _at("sdk.data", "OutputFileDatasetConfig")
+_OUTPUT_FILES = _absent("OutputFileDatasetConfig", _OUTPUT)
 _MODEL = _at("sdk.model", "Model")
 _COMPUTES = _at("sdk.compute", "ComputeTarget AmlCompute RemoteCompute")
 _DETAILS = _at("sdk.details", "RunDetails")
@@ -79,7 +79,8 @@ _OTHER_COMPUTES = _absent(
 )
 _WEBSERVICES = _absent("AciWebservice AksEndpoint AksWebservice LocalWebservice Webservice", _SERVE)
 _TABULAR = _absent("TabularDataset TabularDatasetFactory", _TABLE)
-_AZURE_STORES = _absent("AbstractAzureStorageDatastore AzureBlobDatastore AzureFileDatastore", _CLOUD_STORE)
+# the default datastore was a blob container: programs ask with isinstance
+_BLOB_STORE = {"AzureBlobDatastore": "sdk.data:Datastore"}
 _LOGIN = _at(
     "azureml._parts",
     "AbstractAuthentication ArcTokenAuthentication AzureCliAuthentication InteractiveLoginAuthentication "
@@ -105,7 +106,6 @@ _EXCEPTIONS = {
     ),
 }
 
-_ESTIMATORS = "Chainer Estimator Gloo Mpi Nccl ParameterServer PyTorch TensorFlow"
 _EXPRESSIONS = "choice lognormal loguniform normal qlognormal qloguniform qnormal quniform randint uniform"
 _POLICIES = "BanditPolicy EarlyTerminationPolicy MedianStoppingPolicy NoTerminationPolicy TruncationSelectionPolicy"
 _SAMPLINGS = "BayesianParameterSampling GridParameterSampling HyperParameterSampling RandomParameterSampling"
@@ -168,11 +168,12 @@ MODULES: dict[str, dict[str, str]] = {
         **_CONDA,
         **_at(
             "azureml._parts",
+            "BASE_PROJECT_FILE_RELATIVE_PATH BASE_PROJECT_MODULE DEFAULT_SDK_ORIGIN INVALID_PATHON_MESSAGE "
             "CHANNELS CHAINER_PACKAGE_PREFIX CNTK_DEFAULT_VERSION CNTK_PACKAGE_PREFIX CONDA_FILE_NAME CPU "
             "CUPY_DEFAULT_VERSION DEFAULT_CHAINER_VERSION GPU HOROVOD_DEFAULT_VERSION LINUX_PLATFORM PACKAGES PIP "
             "PYTHON_DEFAULT_VERSION PYTHON_PREFIX PYTORCH_DEFAULT_VERSION PYTORCH_PACKAGE_PREFIX "
             "TENSORFLOW_DEFAULT_VERSION TENSORFLOW_PACKAGE_PREFIX TORCHVISION_DEFAULT_VERSION "
-            "TORCHVISION_PACKAGE_PREFIX WINDOWS_PLATFORM",
+            "TORCHVISION_PACKAGE_PREFIX VERSION_REGEX WINDOWS_PLATFORM",
         ),
     },
     "core.container_registry": _absent("ContainerRegistry", _IMAGE),
@@ -182,9 +183,9 @@ MODULES: dict[str, dict[str, str]] = {
         **_ENVIRONMENT,
         **_CONDA,
         **_IMAGES,
-        **_at("sdk.environments", "DockerSection PythonSection"),
-        "DockerEnvironment": "sdk.environments:DockerSection",
-        "PythonEnvironment": "sdk.environments:PythonSection",
+        **_at("sdk.sections", "DockerSection PythonSection"),
+        "DockerEnvironment": "sdk.sections:DockerSection",
+        "PythonEnvironment": "sdk.sections:PythonSection",
         **_absent(
             "DockerBuildContext DockerImageDetails DockerImagePlatform ImageBuildDetails RCranPackage RGitHubPackage "
             "RSection SparkEnvironment SparkPackage SparkSection",
@@ -192,7 +193,7 @@ MODULES: dict[str, dict[str, str]] = {
         ),
         **_absent("EnvironmentReference", "is not here: use Environment.get(workspace, name, version)"),
     },
-    "core.experiment": {**_EXPERIMENT, **_at("sdk.experiment", "ViewType")},
+    "core.experiment": {**_EXPERIMENT, **_at("azureml._parts", "ViewType")},
     "core.image": _absent("ContainerImage Image", _IMAGE),
     "core.keyvault": _absent("Keyvault", _SECRETS),
     "core.linked_service": _absent("LinkedService", _LINKED),
@@ -208,8 +209,10 @@ MODULES: dict[str, dict[str, str]] = {
     "core.run": {
         "Run": _RUN,
         "_SubmittedRun": _RUN,
-        **_at("sdk.run", "_OfflineRun RUNNING_STATES POST_PROCESSING_STATES get_run"),
-        **_at("sdk.run", "InputDatasets OutputDatasets"),
+        **_at("azureml._parts", "RUNNING_STATES POST_PROCESSING_STATES get_run"),
+        **_at("worker.context", "InputDatasets OutputDatasets"),
+        # nothing is one of them: what Run.get_context() gives outside of a run can do all that runs can
+        **_absent("_OfflineRun", "is not here: use Run.get_context(), which gives a run of this process"),
         **_absent("LinkOutput", _OUTPUT),
     },
     "core.runconfig": {
@@ -262,7 +265,12 @@ MODULES: dict[str, dict[str, str]] = {
     "data.azure_my_sql_datastore": _absent("AzureMySqlDatastore", _CLOUD_STORE),
     "data.azure_postgre_sql_datastore": _absent("AzurePostgreSqlDatastore", _CLOUD_STORE),
     "data.azure_sql_database_datastore": _absent("AzureSqlDatabaseDatastore", _CLOUD_STORE),
-    "data.azure_storage_datastore": {**_AZURE_STORES, **_at("azureml._parts", "EMPTY_FILE FILE FOLDER")},
+    "data.azure_storage_datastore": {
+        **_BLOB_STORE,
+        "AbstractAzureStorageDatastore": "sdk.data:Datastore",
+        **_absent("AzureFileDatastore", _CLOUD_STORE),
+        **_at("azureml._parts", "EMPTY_FILE FILE FOLDER"),
+    },
     "data.context_managers": _absent(
         "DatasetContextManager DatastoreContextManager", "is not here: use FileDataset.mount() as a context"
     ),
@@ -283,9 +291,8 @@ MODULES: dict[str, dict[str, str]] = {
     "data.hdfs_datastore": _absent("HDFSDatastore", _CLOUD_STORE),
     "data.output_dataset_config": {
         **_OUTPUT_FILES,
-        "OutputDatasetConfig": "sdk.data:OutputFileDatasetConfig",
         **_absent(
-            "HDFSOutputDatasetConfig LinkFileOutputDatasetConfig LinkTabularOutputDatasetConfig "
+            "OutputDatasetConfig HDFSOutputDatasetConfig LinkFileOutputDatasetConfig LinkTabularOutputDatasetConfig "
             "OutputTabularDatasetConfig TransformationMixin",
             _OUTPUT,
         ),
@@ -315,8 +322,12 @@ MODULES: dict[str, dict[str, str]] = {
     "train": {},
     "train.automl": _absent("AutoMLConfig", _AUTOML),
     "train.automl.run": _absent("AutoMLRun", _AUTOML),
-    "train.dnn": _absent(_ESTIMATORS.replace("Estimator ", ""), _ESTIMATOR),
+    "train._distributed_training": _absent("Gloo Mpi Nccl ParameterServer", _ESTIMATOR),
+    "train.dnn": _absent("Chainer Gloo Mpi Nccl ParameterServer PyTorch TensorFlow", _ESTIMATOR),
+    "train.dnn._pytorch": _absent("PyTorch", _ESTIMATOR),
+    "train.dnn._tensorflow": _absent("TensorFlow", _ESTIMATOR),
     "train.estimator": _absent("Estimator Mpi", _ESTIMATOR),
+    "train.estimator._estimator": _absent("Estimator", _ESTIMATOR),
     "train.hyperdrive": {
         **_absent(f"{_EXPRESSIONS} {_POLICIES} {_SAMPLINGS} {_SWEEPS} HyperDriveRun", _SWEEP),
         **_SWEEP_ERRORS,
@@ -330,7 +341,11 @@ MODULES: dict[str, dict[str, str]] = {
     },
     "train.hyperdrive.runconfig": {
         **_absent(_SWEEPS, _SWEEP),
-        **_at("azureml._parts", "TERMINAL_STATES MAX_DURATION_MINUTES"),
+        **_at(
+            "azureml._parts",
+            "HYPERDRIVE_URL_SUFFIX MAX_DURATION_MINUTES MAX_PARENT_RUNS RECOMMENDED_MAX_CONCURRENT_RUNS_BAYESIAN "
+            "RECOMMENDED_MIN_RUNS_PER_PARAMETER_BAYESIAN RESUME_FROM_TOTAL_RUNS TERMINAL_STATES",
+        ),
     },
     "train.hyperdrive.sampling": _absent(_SAMPLINGS, _SWEEP),
     "train.sklearn": _absent("SKLearn", _ESTIMATOR),

@@ -5,7 +5,9 @@ Reads and writes nothing.  Standard library only (Python 3.9+).
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +22,27 @@ SUPPORTED_DATAREF_MODES = ["mount", "download", "upload"]
 SUPPORTED_DELIVERY_MECHANISM = ["direct", "mount", "download", "upload"]
 SUPPORTED_PYTORCH_BACKENDS = ["nccl", "gloo"]
 TERMINAL_STATES = ["Canceled", "Completed", "Failed"]
+RUNNING_STATES = [
+    "NotStarted", "Queued", "Preparing", "Provisioning", "Starting", "Running", "Unapproved", "NotResponding",
+    "Pausing", "Paused",
+]  # fmt: skip
+POST_PROCESSING_STATES = ["CancelRequested", "Finalizing"]
+HYPERDRIVE_URL_SUFFIX = "/hyperdrive/v1.0"
 MAX_DURATION_MINUTES = 10080
+MAX_PARENT_RUNS = 5
+RECOMMENDED_MAX_CONCURRENT_RUNS_BAYESIAN = 20
+RECOMMENDED_MIN_RUNS_PER_PARAMETER_BAYESIAN = 20
+RESUME_FROM_TOTAL_RUNS = 1000
 FOLDER, EMPTY_FILE, FILE = 0, 1, 2
 FILENAME_LENGTH_ERROR_MESSAGE = "exceeds the maximum allowed length"
 
 CPU, GPU = "cpu", "gpu"
 CHANNELS, PACKAGES, PIP, PYTHON_PREFIX = "channels", "dependencies", "pip", "python"
+BASE_PROJECT_MODULE = "azureml._project"
+BASE_PROJECT_FILE_RELATIVE_PATH = "base_project_files/conda_dependencies.yml"
+DEFAULT_SDK_ORIGIN = "https://pypi.python.org/simple"
+INVALID_PATHON_MESSAGE = "Invalid python version {0},only accept '3.8'"
+VERSION_REGEX = re.compile(r"(\d+)\.(\d+)(\.(\d+))?([ab](\d+))?$")
 CONDA_FILE_NAME = "auto_conda_dependencies.yml"
 LINUX_PLATFORM, WINDOWS_PLATFORM = "linux", "win32"
 CNTK_DEFAULT_VERSION = "2.7"
@@ -76,6 +93,14 @@ class ArcTokenAuthentication(AbstractAuthentication):
     """Source: ``azureml.core.authentication.ArcTokenAuthentication``."""
 
 
+class ViewType:
+    """Which experiments to list.  Source: ``azureml.core.experiment.ViewType``."""
+
+    ActiveOnly = "ActiveOnly"
+    ArchivedOnly = "ArchivedOnly"
+    All = "All"
+
+
 class ResourceConfiguration:
     """What a served model asks for; kept as given.  Source: ``azureml.core.resource_configuration``."""
 
@@ -85,3 +110,13 @@ class ResourceConfiguration:
 
 def set_diagnostics_collection(send_diagnostics: bool = True, verbosity: Any = None) -> None:
     """Nothing: there is no telemetry to switch.  Source: ``azureml.telemetry``."""
+
+
+def get_run(experiment: Any, run_id: str, rehydrate: bool = True, clean_up: bool = True) -> Any:
+    """The run with this id; the last two are without a meaning here.  Source: ``azureml.core.run.get_run``.
+
+    Raises ``NotFound``.
+    """
+    del rehydrate, clean_up
+    # by its name: this module travels, and runs seen from outside stay where the package is
+    return importlib.import_module("jupyter_mlrun.sdk.run").Run(experiment, run_id)
