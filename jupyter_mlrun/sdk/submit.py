@@ -24,7 +24,7 @@ from jupyter_mlrun.agent import client
 from jupyter_mlrun.backends import local
 from jupyter_mlrun.errors import BadInput, NotFound
 from jupyter_mlrun.records import Resources, Spec, experiment_name
-from jupyter_mlrun.sdk import environment
+from jupyter_mlrun.sdk import computes, environment
 from jupyter_mlrun.sdk import inputs as data
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.workspace import Workspace
@@ -38,7 +38,6 @@ from jupyter_mlrun.worker import process
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-COMPUTES = ("local",)
 LONGEST_NAME = 200
 
 
@@ -110,8 +109,7 @@ def prepare(request: Request, settings: JupyterMLRun, workspace: Workspace | Non
     """Check everything and decide everything; writes nothing but manifests of parts of data sets."""
     workspace = workspace or Workspace(settings.workspace, home=default_home())
     target = request.target or settings.target
-    if target not in COMPUTES:
-        raise NotFound(f"no compute {target!r}", hint=did_you_mean(target, COMPUTES))
+    computes.backend_of(workspace, target)
     if os.name == "nt":
         raise BadInput("local runs do not work on Windows", hint="use WSL2")
     resources = _resources(request)
