@@ -1,4 +1,4 @@
-"""The verbs about what goes into runs and what comes out of them: data, files, models, archives.
+"""The verbs about what goes into runs and what comes out of them: data, files, models, archives, computes.
 
 Each calls one function and prints what it returned.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jupyter_mlrun.cli_common import find, home, json_option, print_json, say
+from jupyter_mlrun.cli_common import Group, find, home, json_option, print_json, say
 from jupyter_mlrun.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def datasets(name: str | None, workspace: str | None, as_json: bool) -> None:
     registry = Versions(place, "dataset")
     found: list[dict[str, Any]] = [
         {key: record.get(key) for key in ("name", "version", "created", "bytes", "description", "tags")}
-        | {"files": record.get("count"), "id": str(record["manifest"])[:32]}
+        | {"files": record.get("count"), "id": record["id"]}
         for record in _records(registry, name)
     ]
     if as_json:
@@ -239,4 +239,154 @@ def models_of(run: Run) -> str:
     return f"{stay}: {', '.join(found[:SHOWN])}{more}"
 
 
-VERBS = (upload_data, datasets, download, restore, register, models)
+# ---- archives --------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("run", metavar="[RUN…]", nargs=-1)
+@click.argument("file", metavar="FILE")
+@click.option("--all", "everything", is_flag=True, help="Every run of the workspace that has ended.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.")
+@workspace_option
+def export(run: tuple[str, ...], file: str, everything: bool, overwrite: bool, workspace: str | None) -> None:
+    """Write runs that have ended into one file, with all that they need."""
+    from jupyter_mlrun.store import archive
+    from jupyter_mlrun.store.home import WorkspaceDir
+    from jupyter_mlrun.ui.progress import Bar
+
+    if everything == bool(run):
+        raise BadInput("which runs?", hint="jupyter mlrun export RUN… FILE, or jupyter mlrun export --all FILE")
+    found = _ended(_workspace(workspace)) if everything else list(dict.fromkeys(find(text) for text in run))
+    _settle(found)
+    given = [(WorkspaceDir(one.home, one.spec.workspace), one.directory) for one in found]
+    with Bar(f"export {Path(file).name}", archive.total_bytes(given)) as bar:
+        done = archive.export(given, Path(file), overwrite=overwrite, say=lambda count, _: bar.to(count))
+    for path, why in done.left_out[:SHOWN]:
+        say(f"left out: {path} ({why})", err=True)
+    if len(done.left_out) > SHOWN:
+        click.echo(f"left out: {len(done.left_out) - SHOWN} more", err=True)
+    say(f"{file}: {_runs(len(done.runs))}, {_size(Path(file).stat().st_size)}")
+
+
+def _ended(workspace: Workspace) -> list[Run]:
+    from jupyter_mlrun.sdk.run import Run
+    from jupyter_mlrun.store.runs import load, run_dirs
+
+    loaded = [(one, load(one)) for one in run_dirs(workspace.folder)]
+    found = [Run.at(one) for one, state in loaded if state is not None and state[1].is_over]
+    if not found:
+        raise NotFound(f"no run of workspace {workspace.name!r} has ended", hint="jupyter mlrun ps --all")
+    return found
+
+
+def _settle(found: Sequence[Run]) -> None:
+    """Have the agent write down ends that it has not seen yet."""
+    from jupyter_mlrun.agent import client
+    from jupyter_mlrun.store.runs import recorded
+
+    if any(one.state.is_over and not recorded(one.directory).is_over for one in found):
+        client.sync(home())
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
+
+
+@click.command("import")
+@click.argument("file", metavar="FILE")
+@workspace_option
+@json_option
+def import_(file: str, workspace: str | None, as_json: bool) -> None:
+    """Bring in the runs of a file that export made; those that are here stay as they are."""
+    from jupyter_mlrun.store import importing
+    from jupyter_mlrun.ui.progress import Bar
+
+    place = _workspace(workspace)
+    with Bar(f"import {Path(file).name}", importing.total_bytes(Path(file))) as bar:
+        done = importing.import_(Path(file), place.folder, say=lambda count, _: bar.to(count))
+    if as_json:
+        print_json({"workspace": place.name, "new": done.new, "known": done.known})
+        return
+    for run_id in done.new:
+        click.echo(run_id)
+    known = f"; {_runs(len(done.known))} here already" if done.known else ""
+    say(f"{_runs(len(done.new))} imported into workspace {place.name}{known}")
+
+
+# ---- computes ----------------------------------------------------------------------------------------------
+
+
+@click.group(cls=Group)
+def compute() -> None:
+    """Where runs can go to."""
+
+
+@compute.command("list")
+@workspace_option
+@json_option
+def compute_list(workspace: str | None, as_json: bool) -> None:
+    """List the computes of the workspace."""
+    from jupyter_mlrun.sdk import computes
+
+    found = computes.rows(_workspace(workspace))
+    if as_json:
+        print_json(found)
+        return
+    from jupyter_mlrun import cli_draw
+
+    rows = [(one["name"], one["type"], one["vm_size"] or "-", one["max_nodes"] or "-", one["active"]) for one in found]
+    cli_draw.listing(("NAME", "TYPE", "SIZE OF NODE", "NODES", "ACTIVE"), rows, narrow=("NAME", "TYPE", "ACTIVE"))
+
+
+@compute.command("add")
+@click.argument("name", metavar="NAME")
+@click.option("--vm-size", metavar="SIZE", help="What notebooks ask for, like STANDARD_D2_V2.")
+@click.option("--max-nodes", type=click.IntRange(1), help="Most nodes; default: 4.")
+@workspace_option
+def compute_add(name: str, vm_size: str | None, max_nodes: int | None, workspace: str | None) -> None:
+    """Make a compute: a name under which runs come to this machine."""
+    from jupyter_mlrun.sdk import computes
+
+    more = {"vm_size": vm_size} if vm_size else {}
+    made = computes.add(_workspace(workspace), name, max_nodes=max_nodes, **more)
+    say(f"compute {name}: {made['type']}, {made['vm_size']}; its runs go to this machine")
+
+
+@compute.command("check")
+@click.argument("name", metavar="NAME")
+@workspace_option
+@json_option
+def compute_check(name: str, workspace: str | None, as_json: bool) -> None:
+    """Say what a compute is and whether runs can go there."""
+    from jupyter_mlrun.sdk import computes
+
+    found = computes.check(_workspace(workspace), name)
+    if as_json:
+        print_json(found)
+        return
+    for key, value in found.items():
+        if value is not None:
+            say(f"{key:10} {_words(value)}")
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(one)}" for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_words, value)) or "none"
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+@compute.command("rm")
+@click.argument("name", metavar="NAME…", nargs=-1, required=True)
+@workspace_option
+def compute_rm(name: tuple[str, ...], workspace: str | None) -> None:
+    """Forget computes."""
+    from jupyter_mlrun.sdk import computes
+
+    for one in dict.fromkeys(name):
+        computes.remove(_workspace(workspace), one)
+        say(f"removed {one}")
+
+
+VERBS = (upload_data, datasets, download, restore, register, models, export, import_, compute)

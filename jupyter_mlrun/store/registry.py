@@ -6,55 +6,95 @@ Reads and writes ``datasets/NAME/VERSION.json``, ``models/NAME/VERSION/model.jso
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import re
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import BadInput, Conflict, NotFound, StoreError
 from jupyter_mlrun.records import check_format
-from jupyter_mlrun.rundir import FORMAT, dump_json, make_folder, read_json, sync_folder, write_atomic, write_once
+from jupyter_mlrun.rundir import (
+    FILE_MODE,
+    FORMAT,
+    dump_json,
+    make_folder,
+    read_json,
+    sync_folder,
+    write_atomic,
+    write_once,
+)  # fmt: skip
 from jupyter_mlrun.store.home import need_registries
 from jupyter_mlrun.words import did_you_mean
 from jupyter_mlrun.worker import notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from jupyter_mlrun.store.home import WorkspaceDir
 
-LONGEST = 255
+# bytes: with what is put around it while it is written, a name stays below the 255 that file systems take
+LONGEST = 200
 _NAME = re.compile(r"\w[\w. -]*\Z")
 # a name with one of these means a file of another kind somewhere, or a version here
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?\Z")
+
+
+def _can_be(name: object) -> bool:
+    """Whether something may have this name; whoever looks for one that nothing can have need not look."""
+    return isinstance(name, str) and bool(_NAME.match(name)) and len(name.encode("utf-8", "replace")) <= LONGEST
 
 
 def check_name(kind: str, name: object) -> str:
     """*name*, if a dataset, model, environment, compute or datastore may have it; else ``BadInput``."""
     if not isinstance(name, str) or not name:
         raise BadInput(f"{name!r} is no name for a {kind}", hint="a name is text, like cifar10")
-    good = _NAME.match(name) and not _RESERVED.match(name) and name == name.strip(". ")
-    if not good or name == "latest" or len(name.encode("utf-8", "replace")) > LONGEST - 20:
+    if name.casefold() == "latest":
+        raise BadInput(f"a {kind} cannot be called {name!r}", hint="that means the newest version; choose another name")
+    if not _can_be(name) or _RESERVED.match(name) or name != name.strip(". "):
         raise BadInput(
             f"{name[:60]!r} is no name for a {kind}",
             hint="letters, digits, '_', '-', '.' and spaces between them, the first a letter, digit or '_'; "
-            f"at most {LONGEST - 20} bytes",
+            f"at most {LONGEST} bytes",
         )
     return name
 
 
-def _same_but_for_case(folder: Path, kind: str, name: str) -> None:
-    for other in _names(folder):
+def _refuse_other_case(kind: str, name: str, names: Iterable[str]) -> None:
+    for other in names:
         if other != name and other.casefold() == name.casefold():
             raise Conflict(f"there is a {kind} {other!r} already", hint=f"use that name, or one that is not {name!r}")
 
 
 def _names(folder: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
-    except FileNotFoundError:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):  # a file that is none of ours has no names in it
         return []
+
+
+def _unwritable(path: Path, problem: OSError) -> StoreError:
+    return StoreError(
+        f"{path} cannot be written: {problem.strerror or problem}", hint="free space or permissions there"
+    )
+
+
+def _read(path: Path, cure: str) -> dict[str, Any]:
+    """The record at *path*; ``FileNotFoundError`` is the caller's."""
+    try:
+        record: dict[str, Any] = read_json(path)
+        check_format(record, str(path))
+    except (ValueError, AttributeError) as problem:
+        raise StoreError(f"{path} is damaged: {problem}", hint=cure) from problem
+    return record
+
+
+def _number(text: str) -> int:
+    """The version that *text* is; 0 for anything else."""
+    return int(text) if text.isdecimal() and text.isascii() and not text.startswith("0") else 0
 
 
 class Versions:
@@ -74,10 +114,12 @@ class Versions:
 
     def versions(self, name: str) -> list[int]:
         """The versions of *name*, in order; none where there is no such name."""
-        if not _NAME.match(str(name)):
+        if not _can_be(name):
             return []
-        numbers = {file.partition(".")[0] for file in _names(self.folder / name)}
-        return sorted(int(n) for n in numbers if n.isdecimal() and self.path(name, int(n)).exists())
+        there = _names(self.folder / name)
+        if self.kind == "model":  # a folder without its record is one of a registration that was killed
+            return sorted(n for n in map(_number, there) if n and self.path(name, n).exists())
+        return sorted(n for n in (_number(file[:-5]) for file in there if file.endswith(".json")) if n)
 
     def get(self, name: str, version: int | str | None = None) -> dict[str, Any]:
         """The record of one version (the latest where *version* is None or "latest"), with what was said of it.
@@ -89,24 +131,24 @@ class Versions:
             raise NotFound(f"no {self.kind} {name!r}", hint=did_you_mean(str(name), self.names()))
         if version is None or version == "latest":
             return self._read(name, there[-1])
-        if not str(version).isdigit() or int(version) not in there or str(int(version)) != str(version):
-            shown = ", ".join(map(str, there[-10:]))
-            raise NotFound(f"{self.kind} {name!r} has no version {version!r}", hint=f"it has: {shown}")
-        return self._read(name, int(version))
+        for number in there:
+            if str(number) == str(version):
+                return self._read(name, number)
+        shown = ", ".join(map(str, there[-10:]))
+        raise NotFound(f"{self.kind} {name!r} has no version {version!r}", hint=f"it has: {shown}")
 
     def _read(self, name: str, version: int) -> dict[str, Any]:
-        path = self.path(name, version)
         try:
-            record: dict[str, Any] = read_json(path)
-            check_format(record, str(path))
+            record = _read(self.path(name, version), "restore it from a backup")
         except FileNotFoundError as problem:
             raise NotFound(f"{self.kind} {name!r} version {version} was removed") from problem
-        except (ValueError, AttributeError) as problem:
-            raise StoreError(f"{path} is damaged: {problem}", hint="restore it from a backup") from problem
         said = notes.read(str(self.notes_of(name, version)))
         record["tags"] = notes.over(record.get("tags") or {}, said)
         record["properties"] = {**(record.get("properties") or {}), **said["properties"]}
         record["description"] = said.get("description", record.get("description"))
+        # numbers are never given out twice, so this means one version for good
+        text = f"{self.kind}/{name}/{version}/{record.get('manifest')}"
+        record.setdefault("id", hashlib.sha256(text.encode()).hexdigest()[:32])
         return record
 
     def path(self, name: str, version: int) -> Path:
@@ -130,20 +172,40 @@ class Versions:
         """
         check_name(self.kind, name)
         need_registries(self.place)
-        _same_but_for_case(self.folder, self.kind, name)
+        alike = [other for other in _names(self.folder) if other.casefold() == name.casefold()]
+        _refuse_other_case(self.kind, name, filter(self.versions, alike))
+        try:
+            return self._add(name, record, unless)
+        except OSError as problem:
+            raise _unwritable(self.folder / name, problem) from problem
+
+    def _add(
+        self, name: str, record: dict[str, Any], unless: Callable[[dict[str, Any]], bool] | None
+    ) -> tuple[dict[str, Any], bool]:
         make_folder(self.folder / name)
         sync_folder(self.folder)
-        while True:
-            there = self.versions(name)
-            if there and unless is not None:
-                latest = self._read(name, there[-1])
-                if unless(latest):
-                    return latest, False
-            version = max(self._highest(name), there[-1] if there else 0) + 1
-            full = {"format": FORMAT, "name": name, "version": version, "created": time.time(), **record}
-            make_folder(self.path(name, version).parent)
-            if write_once(self.path(name, version), dump_json(full)):
-                return self._read(name, version), True
+        with self._alone_with(name):
+            while True:
+                there = self.versions(name)
+                if there and unless is not None:
+                    latest = self._read(name, there[-1])
+                    if unless(latest):
+                        return latest, False
+                version = max(self._highest(name), *there, 0) + 1
+                full = {"format": FORMAT, "name": name, "version": version, "created": time.time(), **record}
+                make_folder(self.path(name, version).parent)
+                if write_once(self.path(name, version), dump_json(full)):
+                    return self._read(name, version), True
+
+    @contextmanager
+    def _alone_with(self, name: str) -> Iterator[None]:
+        """Nobody else gives out a number of *name* or removes one meanwhile; a kill lets go."""
+        fd = os.open(self.folder / name / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
 
     def _highest(self, name: str) -> int:
         """The highest version that was ever removed: a number is never given out twice."""
@@ -161,10 +223,11 @@ class Versions:
     def remove(self, name: str, version: int) -> None:
         """Forget a version; its content goes when ``gc`` finds that nothing else needs it."""
         self.get(name, version)
-        highest = max(self._highest(name), self.versions(name)[-1])
-        write_atomic(self.folder / name / ".highest", str(highest).encode("ascii"))
-        self.path(name, version).unlink(missing_ok=True)
-        self.notes_of(name, version).unlink(missing_ok=True)
+        with self._alone_with(name):
+            highest = max(self._highest(name), version, *self.versions(name))
+            write_atomic(self.folder / name / ".highest", str(highest).encode("ascii"))
+            self.path(name, version).unlink(missing_ok=True)
+            self.notes_of(name, version).unlink(missing_ok=True)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every version of every name."""
@@ -182,33 +245,35 @@ class Named:
 
     def names(self) -> list[str]:
         """Every name."""
-        return [name[:-5] for name in _names(self.folder) if name.endswith(".json")]
+        return [name[:-5] for name in _names(self.folder) if name.endswith(".json") and (self.folder / name).is_file()]
 
     def get(self, name: str) -> dict[str, Any] | None:
         """The record of *name*; None where there is none."""
-        if not _NAME.match(str(name)):
+        if not _can_be(name):
             return None
-        path = self.folder / f"{name}.json"
         try:
-            record: dict[str, Any] = read_json(path)
-            check_format(record, str(path))
-        except FileNotFoundError:
+            return _read(self.folder / f"{name}.json", "remove it and make it again")
+        except (FileNotFoundError, IsADirectoryError):
             return None
-        except (ValueError, AttributeError) as problem:
-            raise StoreError(f"{path} is damaged: {problem}", hint="remove it and make it again") from problem
-        return record
 
     def put(self, name: str, record: dict[str, Any], *, replace: bool = True) -> dict[str, Any]:
         """Write the record of *name*; without *replace* one that is there is a ``Conflict``."""
         check_name(self.kind, name)
+        if name.casefold().endswith(".json"):  # the name of another one's file
+            raise BadInput(f"{name!r} is no name for a {self.kind}", hint="leave .json away")
         need_registries(self.place)
-        make_folder(self.folder)
-        _same_but_for_case(self.folder, self.kind, f"{name}.json")
+        _refuse_other_case(self.kind, name, self.names())
         full = {"format": FORMAT, "name": name, "created": time.time(), **record}
         path = self.folder / f"{name}.json"
-        if replace:
-            write_atomic(path, dump_json(full))
-        elif not write_once(path, dump_json(full)):
+        try:
+            make_folder(self.folder)
+            if replace:
+                write_atomic(path, dump_json(full))
+                return full
+            made = write_once(path, dump_json(full))
+        except OSError as problem:
+            raise _unwritable(path, problem) from problem
+        if not made:
             raise Conflict(f"there is a {self.kind} {name!r} already", hint="choose another name, or remove it first")
         return full
 
