@@ -88,7 +88,7 @@ def _of_run(place: WorkspaceDir, run: RunDir, users: dict[str, list[str]]) -> It
         return
     if expected != run.path:
         yield Problem("fail", str(run.path), f"is a copy of run {spec.run_id}, which lives elsewhere", "move it away")
-    for manifest in holders.of_spec(spec):
+    for manifest in holders.of_run(run, spec):
         users.setdefault(manifest, []).append(spec.run_id)
     yield from _of_events(run)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,8 @@ def test_its_runs_read(old: Path) -> None:
 def test_its_snapshots_are_restored_and_run_again(old: Path, tmp_path: Path) -> None:
     upkeep.repair(old)
     run = runs_of(old)["Completed"]
-    target = tmp_path / "restored"
-    run.restore_snapshot(path=target)
-    assert (target / run.spec.script).read_text().startswith("import")
+    with zipfile.ZipFile(run.restore_snapshot(path=tmp_path)) as archive:
+        assert archive.read(str(run.spec.script)).startswith(b"import")
     again = run.rerun()
     assert str(finish(again).status) == "Completed"
     assert log_of(again) == log_of(run)

@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.datastores import Contents
 from jupyter_mlrun.store.registry import Versions
+from jupyter_mlrun.worker import notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jupyter_mlrun.records import Spec
+    from jupyter_mlrun.rundir import RunDir
     from jupyter_mlrun.store.home import WorkspaceDir
 
 # kinds of registered things that have content
 KINDS = ("dataset", "model")
 
 
-def of_spec(spec: Spec) -> Iterator[str]:
-    """The manifests that a run was made of: what a rerun needs."""
+def of_run(run: RunDir, spec: Spec) -> Iterator[str]:
+    """The manifests that a run was made of, or that it took: what a rerun or ``restore_snapshot`` needs."""
+    taken = notes.read(str(run.annotations)).get("snapshot")
+    if taken:
+        yield str(taken["id"])
     if spec.snapshot:
         yield str(spec.snapshot["id"])
     for one in spec.inputs:
@@ -34,7 +39,7 @@ def of_runs(place: WorkspaceDir) -> Iterator[tuple[str, str]]:
     """Manifests with the runs that need them.  Raises for a run that cannot be read: it may need anything."""
     for run in list(runs.run_dirs(place)):
         spec = runs.read_spec(run)
-        for manifest in of_spec(spec):
+        for manifest in of_run(run, spec):
             yield manifest, spec.run_id
 
 
