@@ -10,16 +10,25 @@ import fcntl
 import hashlib
 import os
 import secrets
-import struct
 import time
-from bisect import bisect_left
 from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from jupyter_mlrun.errors import Conflict, CorruptObject, StoreError
-from jupyter_mlrun.rundir import FILE_MODE, make_folder, sync_folder, write_all, write_atomic
-from jupyter_mlrun.worker.unpack import INDEX_ENTRY, INDEX_HEAD, INDEX_MAGIC, VERSION, PackReader, read_index
+from jupyter_mlrun.rundir import FILE_MODE, make_folder, sync_folder, write_all
+from jupyter_mlrun.store.packfile import (
+    FRAME,
+    FRAME_MAGIC,
+    PACK_HEAD,
+    PACK_MAGIC,
+    Entry,
+    Index,
+    damaged,
+    frames,
+    write_index,
+)  # fmt: skip
+from jupyter_mlrun.worker.unpack import VERSION, PackReader, read_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,10 +36,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-PACK_HEAD = struct.Struct("<8sII")  # magic, version, zero
-PACK_MAGIC = b"JMLRPACK"
-FRAME = struct.Struct("<4sQ32s")  # magic, number of bytes, their digest; the bytes follow
-FRAME_MAGIC = b"OBJ1"
 CHUNK = 4 << 20
 FULL_PACK = 256 << 20
 _BUFFER = 4 << 20
@@ -41,7 +46,6 @@ MANY_PACKS = 32
 # as many parts as one call writes
 _PARTS = 1024
 
-Entry = tuple[bytes, int, int]
 Buffer = bytes | memoryview
 
 
@@ -53,25 +57,22 @@ class PackWriter:
         self.names: list[str] = []  # of every pack that it sealed
         self.fresh: set[bytes] = set()
         self.bytes = 0  # of the objects that were put
-        self._path: Path | None = None
-        self._fd = -1
-        self._entries: list[Entry] = []
-        self._offset = 0
-        self._waiting: list[Buffer] = []
-        self._waiting_bytes = 0
-        self._pool: ThreadPoolExecutor | None = None
+        self._pack: _Pack | None = None
+        self._full: _Pack | None = None  # brought to the disk while the next one is written
+        self._sealing: Future[None] | None = None
+        self._threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor] | None = None  # who writes, who seals
         self._busy: deque[Future[None]] = deque()
 
     def put(self, data: bytes, digest: bytes | None = None) -> str:
         """Append an object unless this writer has it already; returns its digest."""
         digest = digest or hashlib.sha256(data).digest()
         if digest not in self.fresh:
-            self._room()
-            self._enter(digest, len(data))
-            self._waiting += (FRAME.pack(FRAME_MAGIC, len(data), digest), data)
-            self._waiting_bytes += FRAME.size + len(data)
-            if self._waiting_bytes >= _BUFFER:
-                self._flush()
+            pack = self._room()
+            self._enter(pack, digest, len(data))
+            pack.waiting += (FRAME.pack(FRAME_MAGIC, len(data), digest), data)
+            pack.waiting_bytes += FRAME.size + len(data)
+            if pack.waiting_bytes >= _BUFFER:
+                self._flush(pack)
         return digest.hex()
 
     def put_frames(self, views: list[memoryview], objects: list[tuple[bytes, int]]) -> Future[None] | None:
@@ -79,88 +80,118 @@ class PackWriter:
 
         What is under the views must stay as it is until the future is done; where it is None, it has been copied.
         """
-        self._room()
+        pack = self._room()
         for digest, size in objects:
-            self._enter(digest, size)
-        self._waiting_bytes += sum(map(len, views))
-        if self._waiting_bytes < _BUFFER and self._pool is None:
-            self._waiting += map(bytes, views)
+            self._enter(pack, digest, size)
+        pack.waiting_bytes += sum(map(len, views))
+        if pack.waiting_bytes < _BUFFER and self._threads is None:
+            pack.waiting += map(bytes, views)
             return None
-        self._waiting += views
-        return self._flush()
+        pack.waiting += views
+        return self._flush(pack)
 
     def put_stream(self, stream: BinaryIO) -> list[str]:
         """Append everything that *stream* gives, in chunks; returns their digests."""
         return [self.put(data) for data in iter(lambda: stream.read(CHUNK), b"")]
 
-    def _enter(self, digest: bytes, size: int) -> None:
-        self._entries.append((digest, self._offset + FRAME.size, size))
-        self._offset += FRAME.size + size
+    def _enter(self, pack: _Pack, digest: bytes, size: int) -> None:
+        pack.entries.append((digest, pack.size + FRAME.size, size))
+        pack.size += FRAME.size + size
         self.bytes += size
         self.fresh.add(digest)
 
-    def _room(self) -> None:
-        """Have a pack that is not full."""
-        if self._offset >= FULL_PACK:
-            self.seal()
-        if self._fd < 0:
-            self._begin()
+    def _room(self) -> _Pack:
+        """A pack that is not full."""
+        if self._pack is not None and self._pack.size >= FULL_PACK:
+            self._await_full()
+            self._flush(self._pack)
+            self._full, self._pack = self._pack, None
+            self._sealing = self._workers()[1].submit(self._full.seal)
+        if self._pack is None:
+            self._pack = _Pack(self.folder)
+        return self._pack
 
-    def _begin(self) -> None:
-        path = self.folder / f"{int(time.time()):011d}-{os.getpid()}-{secrets.token_hex(4)}.pack"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(path, flags, FILE_MODE)
-        self._path = path
-        # held while we live: tells fsck and gc that this pack is no leftover.  Who looks holds it for a moment
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        self._waiting = [PACK_HEAD.pack(PACK_MAGIC, VERSION, 0)]
-        self._offset = self._waiting_bytes = PACK_HEAD.size
+    def _await_full(self) -> None:
+        if self._full is not None and self._sealing is not None:
+            self._sealing.result()
+            self.names.append(self._full.path.name)
+            self._full.close()
+            self._full = self._sealing = None
 
-    def _flush(self) -> Future[None]:
-        """Hand what waits to a thread, so that the disk works while we read and hash."""
+    def _workers(self) -> tuple[ThreadPoolExecutor, ThreadPoolExecutor]:
         from concurrent.futures import ThreadPoolExecutor
 
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        return self._threads
+
+    def _flush(self, pack: _Pack) -> Future[None]:
+        """Hand what waits to a thread, so that the disk works while we read and hash."""
         while len(self._busy) >= _BUFFERS:
             self._busy.popleft().result()
-        done = self._pool.submit(_append, self._fd, self._waiting)
+        done = self._workers()[0].submit(_append, pack.fd, pack.waiting)
         self._busy.append(done)
-        self._waiting, self._waiting_bytes = [], 0
+        pack.writes.append(done)
+        pack.waiting, pack.waiting_bytes = [], 0
         return done
 
     def seal(self) -> None:
         """Bring the bytes to the disk, then the index that makes them visible."""
-        if self._path is None:
-            return
-        while self._busy:
-            self._busy.popleft().result()
-        _append(self._fd, self._waiting)
-        os.fsync(self._fd)
-        write_index(self._path, self._entries)
-        self.names.append(self._path.name)
-        self._forget()
+        self._await_full()
+        if self._pack is not None:
+            self._pack.seal()
+            self.names.append(self._pack.path.name)
+            self._pack.close()
+            self._pack = None
+        self._stop()
 
     def discard(self, *, keep: bool = False) -> None:
         """Forget what is not sealed, but with *keep* leave the pack for ``adopt``.
 
         Sealed objects stay: somebody may have built on them.
         """
-        path = self._path
-        # while its lock is held nobody takes it for a leftover and makes an index
-        if path is not None and not keep and not path.with_suffix(".idx").exists():
-            path.unlink(missing_ok=True)
-        self._forget()
+        self._stop()
+        for pack in (self._full, self._pack):
+            if pack is None:
+                continue
+            if pack.path.with_suffix(".idx").exists():
+                self.names.append(pack.path.name)
+            elif not keep:
+                # while its lock is held nobody takes it for a leftover and makes an index
+                pack.path.unlink(missing_ok=True)
+            pack.close()
+        self._full = self._pack = self._sealing = None
 
-    def _forget(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._path, self._fd, self._offset = None, -1, 0
-        self._entries, self._waiting, self._waiting_bytes = [], [], 0
+    def _stop(self) -> None:
+        for threads in self._threads or ():
+            threads.shutdown(cancel_futures=True)
+        self._threads = None
         self._busy.clear()
+
+
+class _Pack:
+    """A pack that is being written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f"{int(time.time()):011d}-{os.getpid()}-{secrets.token_hex(4)}.pack"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self.fd = os.open(self.path, flags, FILE_MODE)
+        # held while we live: tells fsck and gc that this pack is no leftover.  Who looks holds it for a moment
+        fcntl.flock(self.fd, fcntl.LOCK_EX)
+        self.entries: list[Entry] = []
+        self.waiting: list[Buffer] = [PACK_HEAD.pack(PACK_MAGIC, VERSION, 0)]
+        self.waiting_bytes = self.size = PACK_HEAD.size
+        self.writes: list[Future[None]] = []
+
+    def seal(self) -> None:
+        for write in self.writes:
+            write.result()
+        _append(self.fd, self.waiting)
+        os.fsync(self.fd)
+        write_index(self.path, self.entries)
+
+    def close(self) -> None:
+        os.close(self.fd)
 
 
 def _append(fd: int, parts: list[Buffer]) -> None:
@@ -170,63 +201,6 @@ def _append(fd: int, parts: list[Buffer]) -> None:
         written, wanted = os.writev(fd, some), sum(map(len, some))
         if written < wanted:
             write_all(fd, b"".join(some)[written:])
-
-
-class Index:
-    """One ``.idx`` as a set of digests: searched where it lies, or taken into memory when asked often."""
-
-    def __init__(self, path: Path) -> None:
-        self._data = path.read_bytes()[INDEX_HEAD.size : -32]
-        self._count = len(self._data) // INDEX_ENTRY.size
-        self._asked = 0
-        self._all: set[bytes] | None = None
-
-    def __contains__(self, digest: bytes) -> bool:
-        if self._all is not None:
-            return digest in self._all
-        self._asked += 1
-        if self._asked * 16 > self._count:
-            self._all = {entry[0] for entry in INDEX_ENTRY.iter_unpack(self._data)}
-        place = bisect_left(range(self._count), digest, key=self._digest)
-        return place < self._count and self._digest(place) == digest
-
-    def _digest(self, place: int) -> bytes:
-        start = place * INDEX_ENTRY.size
-        return self._data[start : start + 32]
-
-
-def write_index(pack: Path, entries: Iterable[Entry]) -> None:
-    """Write the sorted index beside a pack; from then on its objects are there."""
-    sorted_entries = sorted(entries)
-    body = INDEX_HEAD.pack(INDEX_MAGIC, VERSION, len(sorted_entries))
-    body += b"".join(INDEX_ENTRY.pack(*entry) for entry in sorted_entries)
-    write_atomic(pack.with_suffix(".idx"), body + hashlib.sha256(body).digest())
-
-
-def frames(pack: Path) -> Iterator[tuple[Entry, bool]]:
-    """Every whole object of a pack, in order, and whether its bytes fit its digest."""
-    with pack.open("rb") as file:
-        end = os.fstat(file.fileno()).st_size
-        if file.read(PACK_HEAD.size)[:8] != PACK_MAGIC:
-            return
-        while len(head := file.read(FRAME.size)) == FRAME.size:
-            magic, size, digest = FRAME.unpack(head)
-            offset = file.tell()
-            if magic != FRAME_MAGIC or size > end - offset:
-                return
-            yield (digest, offset, size), hashlib.sha256(file.read(size)).digest() == digest
-
-
-def damaged(pack: Path, entries: Iterable[Entry]) -> list[str]:
-    """The digests of objects whose bytes, or the frame before them, are not what they were."""
-    bad = []
-    with pack.open("rb") as file:
-        for digest, offset, size in sorted(entries, key=lambda entry: entry[1]):
-            data = os.pread(file.fileno(), FRAME.size + size, offset - FRAME.size)
-            right = data[: FRAME.size] == FRAME.pack(FRAME_MAGIC, size, digest)
-            if not right or hashlib.sha256(data[FRAME.size :]).digest() != digest:
-                bad.append(digest.hex())
-    return sorted(bad)
 
 
 class ObjectStore:

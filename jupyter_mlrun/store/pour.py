@@ -17,7 +17,8 @@ from jupyter_mlrun.errors import SnapshotError, StoreError
 from jupyter_mlrun.store import remembered
 from jupyter_mlrun.store.datascan import base_of
 from jupyter_mlrun.store.manifests import Snapshot, entries_of, write_manifest
-from jupyter_mlrun.store.packs import CHUNK, FRAME
+from jupyter_mlrun.store.packfile import FRAME
+from jupyter_mlrun.store.packs import CHUNK
 from jupyter_mlrun.store.reading import (
     BUFFER,
     Big,
