@@ -41,11 +41,10 @@ def _classes() -> Iterator[str]:
     notes, small = read_notes(), []
     signatures = read_signatures()
     for kind in signatures.classes:
-        verdicts = [(member, judge(member, notes)) for member in _once(kind)]
-        if any(v.state is not State.ABSENT for _, v in verdicts):
-            if len(verdicts) < 3:
-                small += verdicts
-                continue
+        verdicts = [(member, judge(member, notes)) for member in _members(kind)]
+        if len(verdicts) < 3:
+            small += verdicts
+        elif any(v.state is not State.ABSENT for _, v in verdicts):
             yield f"## {kind.name}\n\n`azureml.{kind.module}.{kind.name}`\n"
             yield from _table((_shown(member, kind), verdict) for member, verdict in verdicts)
     small += [(member, judge(member, notes)) for member in signatures.functions]
@@ -54,8 +53,10 @@ def _classes() -> Iterator[str]:
     yield from _table((f"`azureml.{m.module}.{_call(m)}`", verdict) for m, verdict in here)
 
 
-def _once(kind: Class) -> Iterator[Member]:
-    """Properties that can be set stand once."""
+def _members(kind: Class) -> Iterator[Member]:
+    """Each once, whether it can only be read or set too; a class without any stands for itself."""
+    if not kind.members and kind.name not in _names.MODULES["exceptions"]:
+        yield Member(kind.module, "", kind.name, "class")
     settable = {m.name: m for m in kind.members if m.kind == "set"}
     for member in kind.members:
         if member.kind != "set":
@@ -90,7 +91,7 @@ def _exceptions() -> Iterator[str]:
     yield "`except` with a name on the left catches what stands on the right.\n"
     yield "| azureml | here |\n|---|---|"
     for name, place in sorted(_names.MODULES["exceptions"].items()):
-        here = "nothing raises it" if isinstance(place, _names.Never) else f"`{place.partition(':')[2]}`"
+        here = "nothing raises it" if isinstance(place, _names.Never) else f"`{place.split()[0].partition(':')[2]}`"
         yield f"| `{name}` | {here} |"
     yield ""
 

@@ -40,7 +40,7 @@ class Member:
     module: str
     owner: str
     name: str
-    kind: str  # method, property, set, def
+    kind: str  # method, property, set, def, class
     parameters: tuple[str, ...] = ()
 
     @property
@@ -192,7 +192,9 @@ def judge(member: Member, notes: dict[str, str]) -> Verdict:
     text = refusal(found)
     if text:
         return Verdict(State.ABSENT, text)
-    if not member.owner:
+    if member.kind == "class":
+        verdict = Verdict(State.WORKS)
+    elif not member.owner:
         verdict = _judge_call(found, member.parameters, bound=True)
     elif member.name == "__init__":
         verdict = _judge_making(found, member)

@@ -144,7 +144,6 @@ class TestExceptions:
             ("UserErrorException", errors.Conflict),
             ("WorkspaceException", errors.NotFound),
             ("ProjectSystemException", errors.NotFound),
-            ("ComputeTargetException", errors.NotFound),
             ("ModelNotFoundException", errors.NotFound),
             ("ModelPathNotFoundException", errors.NotFound),
             ("WebserviceException", errors.Conflict),
@@ -164,7 +163,12 @@ class TestExceptions:
 
     def test_from_each_of_its_modules(self) -> None:
         there = {module(name).ComputeTargetException for name in ("exceptions", "core.compute_target", "core.compute")}
-        assert there == {errors.NotFound}
+        assert [issubclass(kind, errors.NotFound) for kind in there] == [True]
+
+    def test_a_compute_that_is_not_there(self, home: Path) -> None:
+        core = module("core")
+        with pytest.raises(module("core.compute_target").ComputeTargetException):
+            module("core.compute").ComputeTarget(core.Workspace(), "gpu-cluster")
 
     def test_what_nothing_raises_can_be_named(self) -> None:
         kind = module("core.authentication").AuthenticationException

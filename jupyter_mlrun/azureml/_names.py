@@ -69,6 +69,7 @@ _INPUT = _at("sdk.data", "DatasetConsumptionConfig")
 _OUTPUT_FILES = _absent("OutputFileDatasetConfig", _OUTPUT)
 _MODEL = _at("sdk.model", "Model")
 _COMPUTES = _at("sdk.compute", "ComputeTarget AmlCompute RemoteCompute")
+_NO_COMPUTE = {"ComputeTargetException": "sdk.compute:ComputeTargetException errors:NotFound"}
 _DETAILS = _at("sdk.details", "RunDetails")
 _IMAGES = _at("azureml._parts", "DEFAULT_CPU_IMAGE DEFAULT_GPU_IMAGE")
 
@@ -95,7 +96,8 @@ _EXCEPTIONS = {
         "ProjectSystemException TrainingException UserErrorException WebserviceException WorkspaceException",
     ),
     **_error("BadInput", "ArgumentException DatasetValidationError RunConfigurationException"),
-    **_error("NotFound", "ComputeTargetException ExperimentNotFoundException ModelNotFoundException"),
+    **_NO_COMPUTE,
+    **_error("NotFound", "ExperimentNotFoundException ModelNotFoundException"),
     **_error("NotFound", "ModelPathNotFoundException"),
     **_error("RunFailed", "ActivityFailedException RunKilledException"),
     **_error("RunEnvironmentError", "RunEnvironmentException"),
@@ -148,7 +150,7 @@ MODULES: dict[str, dict[str, str]] = {
     "core.compute": {
         **_COMPUTES,
         **_OTHER_COMPUTES,
-        **_error("NotFound", "ComputeTargetException"),
+        **_NO_COMPUTE,
     },
     "core.compute.amlcompute": {
         **_at("sdk.compute", "AmlCompute"),
@@ -163,7 +165,7 @@ MODULES: dict[str, dict[str, str]] = {
         ),
     },
     "core.compute.remote": _at("sdk.compute", "RemoteCompute RemoteComputeAttachConfiguration"),
-    "core.compute_target": {**_error("NotFound", "ComputeTargetException"), **_at("sdk.compute", "ComputeTarget")},
+    "core.compute_target": {**_NO_COMPUTE, **_at("sdk.compute", "ComputeTarget")},
     "core.conda_dependencies": {
         **_CONDA,
         **_at(
@@ -193,7 +195,7 @@ MODULES: dict[str, dict[str, str]] = {
         ),
         **_absent("EnvironmentReference", "is not here: use Environment.get(workspace, name, version)"),
     },
-    "core.experiment": {**_EXPERIMENT, **_at("azureml._parts", "ViewType")},
+    "core.experiment": {**_EXPERIMENT, **_at("sdk.experiment", "ViewType")},
     "core.image": _absent("ContainerImage Image", _IMAGE),
     "core.keyvault": _absent("Keyvault", _SECRETS),
     "core.linked_service": _absent("LinkedService", _LINKED),
@@ -209,10 +211,8 @@ MODULES: dict[str, dict[str, str]] = {
     "core.run": {
         "Run": _RUN,
         "_SubmittedRun": _RUN,
-        **_at("azureml._parts", "RUNNING_STATES POST_PROCESSING_STATES get_run"),
+        **_at("sdk.run", "_OfflineRun RUNNING_STATES POST_PROCESSING_STATES get_run"),
         **_at("worker.context", "InputDatasets OutputDatasets"),
-        # nothing is one of them: what Run.get_context() gives outside of a run can do all that runs can
-        **_absent("_OfflineRun", "is not here: use Run.get_context(), which gives a run of this process"),
         **_absent("LinkOutput", _OUTPUT),
     },
     "core.runconfig": {

@@ -5,7 +5,6 @@ Reads and writes nothing.  Standard library only (Python 3.9+).
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 
@@ -22,11 +21,6 @@ SUPPORTED_DATAREF_MODES = ["mount", "download", "upload"]
 SUPPORTED_DELIVERY_MECHANISM = ["direct", "mount", "download", "upload"]
 SUPPORTED_PYTORCH_BACKENDS = ["nccl", "gloo"]
 TERMINAL_STATES = ["Canceled", "Completed", "Failed"]
-RUNNING_STATES = [
-    "NotStarted", "Queued", "Preparing", "Provisioning", "Starting", "Running", "Unapproved", "NotResponding",
-    "Pausing", "Paused",
-]  # fmt: skip
-POST_PROCESSING_STATES = ["CancelRequested", "Finalizing"]
 HYPERDRIVE_URL_SUFFIX = "/hyperdrive/v1.0"
 MAX_DURATION_MINUTES = 10080
 MAX_PARENT_RUNS = 5
@@ -93,14 +87,6 @@ class ArcTokenAuthentication(AbstractAuthentication):
     """Source: ``azureml.core.authentication.ArcTokenAuthentication``."""
 
 
-class ViewType:
-    """Which experiments to list.  Source: ``azureml.core.experiment.ViewType``."""
-
-    ActiveOnly = "ActiveOnly"
-    ArchivedOnly = "ArchivedOnly"
-    All = "All"
-
-
 class ResourceConfiguration:
     """What a served model asks for; kept as given.  Source: ``azureml.core.resource_configuration``."""
 
@@ -110,13 +96,3 @@ class ResourceConfiguration:
 
 def set_diagnostics_collection(send_diagnostics: bool = True, verbosity: Any = None) -> None:
     """Nothing: there is no telemetry to switch.  Source: ``azureml.telemetry``."""
-
-
-def get_run(experiment: Any, run_id: str, rehydrate: bool = True, clean_up: bool = True) -> Any:
-    """The run with this id; the last two are without a meaning here.  Source: ``azureml.core.run.get_run``.
-
-    Raises ``NotFound``.
-    """
-    del rehydrate, clean_up
-    # by its name: this module travels, and runs seen from outside stay where the package is
-    return importlib.import_module("jupyter_mlrun.sdk.run").Run(experiment, run_id)
