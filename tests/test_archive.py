@@ -302,6 +302,11 @@ def entry_with(**change: Any) -> Change:
     return lambda _, listing: entry(listing, "outputs/empty").update(change)
 
 
+def with_notes(members: dict[str, bytes], listing: dict[str, Any], line: bytes) -> None:
+    add(members, listing, "annotations.jsonl")
+    put(members, listing, "annotations.jsonl", line + b"\n")
+
+
 HOSTILE: dict[str, Change] = {
     "traversal": with_path("../../../evil"),
     "absolute": with_path("/tmp/evil"),
@@ -349,6 +354,9 @@ HOSTILE: dict[str, Change] = {
     "snapshot that is not there": spec_with(snapshot={"id": "0" * 64, "files": 1, "bytes": 1}),
     "spec that is none": lambda members, listing: put(members, listing, "spec.json", b"[]"),
     "spec that is nested": lambda members, listing: put(members, listing, "spec.json", b"[" * 100_000),
+    "notes with a snapshot that is not there": lambda members, listing: with_notes(
+        members, listing, b'{"snapshot": "%s"}' % (b"0" * 64)
+    ),
     "never ended": lambda members, listing: put(
         members, listing, "events.jsonl", b'{"seq":0,"type":"created","time":1}\n'
     ),
@@ -402,7 +410,7 @@ def test_a_bit_that_fell_over_is_seen(other: WorkspaceDir, place: WorkspaceDir, 
     export([(place, small)], path)
     whole = path.read_bytes()
     accepted = []
-    for at in range(0, len(whole), 13):
+    for at in range(0, len(whole), 29):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
         try:
             accepted += [(at, run_id) for run_id in import_(path, other).new]
@@ -414,7 +422,7 @@ def test_a_bit_that_fell_over_is_seen(other: WorkspaceDir, place: WorkspaceDir, 
             assert files(came.path) == files(small.path), at
             runs.trash(other, came.directory)
             upkeep.gc(other.home, grace=-1)
-    assert len(accepted) < len(whole) / 13 / 3
+    assert len(accepted) < len(whole) / 29 / 3
 
 
 def _special(name: str, mode: int) -> Callable[[zipfile.ZipFile], None]:

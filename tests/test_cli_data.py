@@ -12,7 +12,7 @@ import pytest
 from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store.home import WorkspaceDir
-from tests.runs import ended_run
+from tests.runs import ended_run, recorded_run
 from tests.test_cli import HOSTILE, mlrun
 
 
@@ -175,6 +175,62 @@ def _empty(here: Path) -> Path:
     return here / "empty"
 
 
+# ---- archives --------------------------------------------------------------------------------------------
+
+
+def test_runs_travel(here: Path, home: Path, run: Run) -> None:
+    with_files(home, number=7)
+    tail = run.id.rpartition("_")[2]
+    assert says("export", tail, "@1", tail, "two.zip").startswith("two.zip: 2 runs, ")
+    assert says("export", "--all", "all.zip").startswith("all.zip: 2 runs, ")
+    elsewhere = {"JUPYTER_MLRUN_HOME": str(here / "elsewhere")}
+    came = mlrun("import", "two.zip", **elsewhere)
+    assert came.returncode == 0, came
+    assert came.stdout.splitlines()[-1] == "2 runs imported into workspace default"
+    assert sorted(row["run_id"] for row in json.loads(mlrun("ps", "--json", **elsewhere).stdout)) == sorted(
+        row["run_id"] for row in json.loads(says("ps", "--json"))
+    )
+    again = json.loads(mlrun("import", "all.zip", "--json", **elsewhere).stdout)
+    assert (again["new"], len(again["known"])) == ([], 2)
+    assert mlrun("fsck", **elsewhere).returncode == 0
+    assert json.loads(mlrun("show", tail, "--json", **elsewhere).stdout)["status"] == "Completed"
+    assert mlrun("download", tail, "outputs/model.pt", **elsewhere).returncode == 0
+
+
+def test_what_export_and_import_refuse(here: Path, home: Path, run: Run) -> None:
+    for line in (["export", "x.zip"], ["export"], ["export", "--all", "@1", "x.zip"], ["import"]):
+        refuses(2, *line)
+    refuses(1, "export", "@9", "x.zip")
+    refuses(1, "import", "x.zip")
+    (here / "x.zip").write_bytes(b"nonsense")
+    assert "exists already" in refuses(1, "export", "@1", "x.zip")
+    assert "no archive" in refuses(2, "import", "x.zip")
+    says("export", "@1", "x.zip", "--overwrite")
+    active = Run.at(recorded_run(WorkspaceDir(home, "default"), number=5))
+    assert "NotStarted" in refuses(1, "export", active.id, "y.zip")
+    assert sorted(os.listdir(here)) == ["x.zip"]
+    assert "has ended" in refuses(1, "export", "--all", "-w", "empty", "z.zip")
+
+
+# ---- computes ----------------------------------------------------------------------------------------------
+
+
+def test_computes(home: Path) -> None:
+    assert {"local", "cpu-cluster"} <= {one["name"] for one in json.loads(says("compute", "list", "--json"))}
+    assert not home.exists()
+    says("compute", "add", "mine", "--vm-size", "STANDARD_D3_V2", "--max-nodes", "2")
+    listed = {one["name"]: one for one in json.loads(says("compute", "list", "--json"))}
+    assert (listed["mine"]["vm_size"], listed["mine"]["max_nodes"]) == ("STANDARD_D3_V2", 2)
+    assert json.loads(says("compute", "check", "mine", "--json"))["usable"] is True
+    assert "CPU" in says("compute", "check", "local")
+    assert "already" in refuses(1, "compute", "add", "mine")
+    refuses(2, "compute", "add", "../x")
+    refuses(2, "compute", "nonsense")
+    assert says("compute", "rm", "mine") == "removed mine\n"
+    refuses(1, "compute", "rm", "mine")
+    refuses(1, "compute", "check", "mine")
+
+
 # ---- how it looks ------------------------------------------------------------------------------------------
 
 
@@ -182,11 +238,11 @@ def _empty(here: Path) -> Path:
 def test_tables_fit(home: Path, run: Run, columns: int) -> None:
     says("register", "@1", "outputs", "--name", "a model with a long name indeed", "--tag", "stage=production")
     says("register", "@1", "outputs", "--name", "digits")
-    for line in (["models"], ["models", "digits"]):
+    for line in (["models"], ["models", "digits"], ["compute", "list"]):
         drawn = mlrun(*line, COLUMNS=str(columns)).stdout
         assert max(map(len, drawn.splitlines())) <= columns, drawn
-        assert "digits" in drawn
-        assert "VERSION" in drawn
+        assert "NAME" in drawn
+        assert "digits" in drawn or "local" in drawn
 
 
 def test_names_and_tags_do_nothing_to_a_terminal(home: Path, run: Run) -> None:
@@ -199,6 +255,6 @@ def test_names_and_tags_do_nothing_to_a_terminal(home: Path, run: Run) -> None:
 
 def test_help_of_every_verb_is_short(home: Path) -> None:
     shown = says("--help")
-    for verb in ("upload-data", "datasets", "download", "restore", "register", "models"):
+    for verb in ("upload-data", "datasets", "download", "restore", "register", "models", "export", "import", "compute"):
         assert verb in shown
         assert "Usage: jupyter mlrun" in says(verb, "--help")

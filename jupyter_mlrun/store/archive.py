@@ -193,7 +193,7 @@ def _fill(writer: _Writer, found: Sequence[tuple[WorkspaceDir, RunDir]]) -> dict
     manifests: dict[str, ObjectStore] = {}
     for place, run in found:
         spec = runs.read_spec(run)
-        needed = sorted(set(holders.of_spec(spec)))
+        needed = sorted(set(holders.of_run(run, spec)))
         listing["runs"].append(
             {"id": spec.run_id, "files": list(_put_files(writer, run, spec.run_id)), "manifests": needed}
         )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mlrun.errors import BadInput, Conflict, CorruptObject, JupyterMLRunError, NewerStore, NotFound, StoreError
 from jupyter_mlrun.records import RUN_ID, Spec, experiment_name
 from jupyter_mlrun.rundir import FILE_MODE, RunDir, dump_json, make_folder, read_json, sync_folder
-from jupyter_mlrun.store import archive, index, runs, snapshot
+from jupyter_mlrun.store import archive, holders, index, runs, snapshot
 from jupyter_mlrun.store.packs import CHUNK, ObjectStore
 from jupyter_mlrun.worker.unpack import check_path, link_stays_inside
 
@@ -333,14 +333,13 @@ def _check_run(found: _Archive, run: dict[str, Any], made: RunDir) -> None:
         spec = Spec.from_json(data)
         state = runs.recorded(made)
         index.row_of(made, spec, state).to_json()
+        needed = set(holders.of_run(made, spec))
     except (OSError, *_BROKEN) as problem:
         raise _damaged(found.zip, f"run {run['id']} cannot be read: {problem!r}") from problem
     if spec.run_id != run["id"] or not _is_sound(spec) or spec.experiment != experiment_name(spec.experiment):
         raise _damaged(found.zip, f"run {run['id']} is not what it says")
     if not state.is_over:
         raise BadInput(f"run {run['id']} of {found.zip.filename} has not ended", hint="nothing was imported")
-    needed = {str(one["manifest"]) for one in spec.inputs if one.get("manifest")}
-    needed |= {str(spec.snapshot["id"])} if spec.snapshot else set()
     if not needed <= set(run["manifests"]):
         raise _damaged(found.zip, f"a snapshot of {run['id']} is missing")
 
