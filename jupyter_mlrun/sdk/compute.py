@@ -141,13 +141,7 @@ class ComputeTarget:
         self._kept: dict[str, Any] = found if found is not None else getattr(self, "_kept", {})
         self.provisioning_state = "Succeeded" if found is not None else "Deleting"
 
-    def wait_for_completion(
-        self,
-        show_output: bool = False,
-        min_node_count: int | None = None,
-        timeout_in_minutes: float = 25,
-        is_delete_operation: bool = False,
-    ) -> None:
+    def wait_for_completion(self, show_output: bool = False, is_delete_operation: bool = False) -> None:
         """Nothing to wait for: it is there at once, or gone at once."""
         self.refresh_state()
         if show_output:
@@ -258,7 +252,7 @@ class AmlCompute(ComputeTarget):
         kept = {**DEFAULTS, **self._kept}
         return ScaleSettings(kept["min_nodes"], kept["max_nodes"], kept["idle_seconds_before_scaledown"])
 
-    def wait_for_completion(
+    def wait_for_completion(  # type: ignore[override] # the reference has it so
         self,
         show_output: bool = False,
         min_node_count: int | None = None,
