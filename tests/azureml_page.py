@@ -5,6 +5,7 @@ Reads what ``azureml_table`` finds, the table of names, and the head of the page
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -77,7 +78,8 @@ def _call(member: Member) -> str:
 def _table(rows: Iterator[tuple[str, Verdict]]) -> Iterator[str]:
     yield "| name | here |\n|---|---|"
     for shown, verdict in rows:
-        words = verdict.state.value + (f": {verdict.text}" if verdict.text else "")
+        text = re.sub(r"^.*? is not here: ", "", verdict.text) if verdict.state is State.ABSENT else verdict.text
+        words = verdict.state.value + (f": {text}" if text else "")
         yield f"| {shown} | {_cell(words)} |"
     yield ""
 

@@ -178,6 +178,40 @@ class TestControlScript:
         assert self.run(tmp_path, text, PYTHONPATH=real).stdout == "ours\n"
 
 
+CONTROL = """
+from azureml.core import Experiment, ScriptRunConfig, Workspace
+from azureml.exceptions import ActivityFailedException
+
+ws = Workspace.from_config()
+config = ScriptRunConfig(source_directory='train', script='train.py', arguments=['--lr', 0.1])
+run = Experiment(workspace=ws, name='control').submit(config)
+run.wait_for_completion(show_output=True)
+print(run.get_status(), run.get_metrics())
+config.arguments = ['--fail']
+try:
+    Experiment(ws, 'control').submit(config).wait_for_completion()
+except ActivityFailedException as problem:
+    print('caught', 'no such thing' in str(problem))
+"""
+TRAIN = """
+import sys
+from azureml.core.run import Run
+print(sys.argv[1:])
+if '--fail' in sys.argv:
+    raise LookupError('no such thing')
+Run.get_context().log('loss', float(sys.argv[2]))
+"""
+
+
+def test_a_control_script_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+    script(tmp_path / "train", "train.py", TRAIN)
+    script(tmp_path, "control.py", CONTROL)
+    text = said("-m", "jupyter_mlrun.azureml", "control.py", cwd=tmp_path)
+    assert "['--lr', '0.1']" in text
+    assert "Completed {'loss': 0.1}" in text
+    assert text.endswith("caught True")
+
+
 class TestInRuns:
     def run(self, tmp_path: Path, text: str, **more: Any) -> str:
         src = tmp_path / "src"
