@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import pickle
@@ -18,6 +19,7 @@ from jupyter_mlrun import errors
 from jupyter_mlrun.azureml import _finder, _names
 from jupyter_mlrun.backends import local
 from tests.azureml_table import read_signatures, refusal, thing
+from tests.test_far_side import vermin
 
 ROOT = Path(__file__).parent.parent
 NOBODY = "exp_1700000000_00000000"
@@ -208,6 +210,13 @@ class TestFarSide:
         }
         stays = {"azureml/__main__.py"}  # control scripts are run where the package is
         assert {name for name in local._FAR_SIDE if name.startswith("azureml/")} == here - stays
+
+    def test_it_runs_on_python_3_9(self) -> None:
+        files = [ROOT / "jupyter_mlrun" / name for name in local._FAR_SIDE if name.startswith("azureml/")]
+        for path in files:
+            ast.parse(path.read_text(encoding="utf-8"), filename=str(path), feature_version=(3, 9))
+        said = vermin(*files)
+        assert said.returncode == 0, said.stdout + said.stderr
 
     def test_a_name_whose_home_is_not_here_says_so_when_it_is_used(self) -> None:
         found = _finder.find("core", "Thing", "sdk.nowhere:Thing")
