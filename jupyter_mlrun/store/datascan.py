@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from jupyter_mlrun.errors import SnapshotError
 from jupyter_mlrun.store import remembered
 from jupyter_mlrun.store.scan import Folder, Known, Plan, join
+from jupyter_mlrun.worker.deep import LONG, open_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +30,6 @@ NO_LIMIT = 1 << 62
 SHOWN = 20
 # a folder that links lead to this often would be there without end
 MOST_VISITS = 1000
-# a path with so many letters may have more bytes than one call takes (4,096 on Linux)
-LONG = 1000
-_PIECE = 2000
 _KIND = 0o170000
 _FOR_ALL = 0o444
 
@@ -66,36 +64,6 @@ def base_of(plan: Plan) -> str:
     """The folder that the paths of a plan begin in."""
     single = len(plan.folders) == 1 and plan.folders[0].path == "" and not os.path.isdir(plan.root)
     return os.path.dirname(plan.root) if single else os.fspath(plan.root)
-
-
-def open_below(base: str, path: str, flags: int) -> int:
-    """Open *path* below *base*, however long it is; follows links."""
-    text = f"{base}/{path}" if path else base
-    if len(text) < LONG:
-        return os.open(text, flags)
-    fd = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        *pieces, last = _pieces(path) if path else ["."]
-        for piece in pieces:
-            outer, fd = fd, os.open(piece, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
-            os.close(outer)
-        return os.open(last, flags, dir_fd=fd)
-    finally:
-        os.close(fd)
-
-
-def _pieces(path: str) -> Iterator[str]:
-    """*path* in parts that are short enough for one call each."""
-    piece: list[str] = []
-    size = 0
-    for step in path.split("/"):
-        length = len(os.fsencode(step)) + 1
-        if piece and size + length > _PIECE:
-            yield "/".join(piece)
-            piece, size = [], 0
-        piece.append(step)
-        size += length
-    yield "/".join(piece)
 
 
 class _Scanner:

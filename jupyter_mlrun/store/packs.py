@@ -28,6 +28,7 @@ from jupyter_mlrun.store.packfile import (
     frames,
     write_index,
 )  # fmt: skip
+from jupyter_mlrun.worker import unpack
 from jupyter_mlrun.worker.unpack import VERSION, PackReader, read_index
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-CHUNK = 4 << 20
+CHUNK = unpack.CHUNK
 FULL_PACK = 256 << 20
 _BUFFER = 4 << 20
 _BUFFERS = 8

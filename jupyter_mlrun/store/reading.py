@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jupyter_mlrun.errors import SnapshotError
 from jupyter_mlrun.store import remembered
-from jupyter_mlrun.store.datascan import open_below
 from jupyter_mlrun.store.manifests import file_entry, fragment
 from jupyter_mlrun.store.packfile import FRAME, FRAME_MAGIC
 from jupyter_mlrun.store.packs import CHUNK
 from jupyter_mlrun.store.scan import Folder, join
+from jupyter_mlrun.worker.deep import open_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
