@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
 import pickle
@@ -22,6 +23,7 @@ from jupyter_mlrun.records import RunState
 from jupyter_mlrun.sdk.follow import follow
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.workspace import Workspace
+from tests.conftest import need
 from tests.documents import block_with, shared
 from tests.support import describe
 
@@ -35,7 +37,8 @@ EPOCH_LINE = re.compile(r"^epoch=(\d), batch= *(\d+): loss (\d+\.\d\d)$", re.MUL
 def all_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """CIFAR-10 (a JPEG copy) as torchvision keeps it: made once, whichever test of whichever worker comes first."""
     maker = shared("data", "make_cifar10.py")
-    pytest.importorskip("torchvision", reason="make test installs torchvision")
+    # looked for, not imported: beside a torch without CUDA it needs a hand, which the runs get
+    need("yes" if importlib.util.find_spec("torchvision") else None, "torchvision is missing: make test installs it")
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "cifar10"
     with (folder.parent / "cifar10.lock").open("w") as lock:
