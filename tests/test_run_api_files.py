@@ -57,7 +57,7 @@ def test_an_existing_name_is_overwritten(run: Run) -> None:
 def test_names_that_lead_elsewhere(run: Run, name: object) -> None:
     make("a.txt")
     with pytest.raises(BadInput):
-        run.upload_file(name, "a.txt")  # type: ignore[arg-type]
+        run.upload_file(name, "a.txt")
     assert run.get_file_names() == []
 
 

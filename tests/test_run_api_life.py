@@ -18,7 +18,7 @@ from tests.support import until
 
 
 def start(**options: object) -> Run:
-    return Experiment(Workspace(), "life").start_logging(**{"snapshot_directory": None, **options})  # type: ignore[arg-type]
+    return Experiment(Workspace(), "life").start_logging(**{"snapshot_directory": None, **options})
 
 
 def only_run(experiment: str) -> Run:
@@ -217,7 +217,7 @@ def test_create_children(home: Path) -> None:
     before = len(list(root.get_children()))
     for wrong in ({}, {"count": 2, "tag_key": "a", "tag_values": ["b"]}, {"tag_key": "a"}, {"count": 0}):
         with pytest.raises(BadInput):
-            root.create_children(**wrong)  # type: ignore[arg-type]
+            root.create_children(**wrong)
     assert len(list(root.get_children())) == before
 
 

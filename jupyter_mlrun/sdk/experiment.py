@@ -290,7 +290,7 @@ def names(place: WorkspaceDir) -> set[str]:
         if isinstance(name, str):
             found.add(name)
     for folder in runs.experiment_folders(place):
-        loaded = (runs.load(RunDir(entry.path)) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
+        loaded = (runs.load(RunDir(folder / name)) for name in os.listdir(folder))
         spec = next((one[0] for one in loaded if one is not None), None)
         if spec is not None:
             found.add(spec.experiment)

@@ -12,12 +12,13 @@ import sqlite3
 import time
 import zlib
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.rundir import FILE_MODE, RunDir
 from jupyter_mlrun.store import runs
+from jupyter_mlrun.worker import notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from jupyter_mlrun.store.home import WorkspaceDir
 
 _VERSION = 2
+_ANNOTATIONS = RunDir("").annotations.name
 # a folder that changed just now may change again within the clock's grain: it is looked at, not trusted
 _RACY_SECONDS = 0.1
 
@@ -233,7 +235,16 @@ def listing(workspace: WorkspaceDir, *, experiment: str | None = None, limit: in
     if experiment is not None:
         found = [row for row in found if row.experiment == experiment]
     found.sort(key=lambda row: (row.created, row.run_id), reverse=True)
-    return found[:limit] if limit is not None else found
+    return [_noted(row) for row in found[:limit]]
+
+
+def _noted(row: Row) -> Row:
+    """The line with what people said of the run since it ended, which the index does not know."""
+    path = os.path.join(row.path, _ANNOTATIONS)
+    if not row.over or not os.path.exists(path):
+        return row
+    said = notes.read(path)
+    return replace(row, tags=notes.over(row.tags, said), display_name=said.get("display_name", row.display_name))
 
 
 def _created_of(path: str) -> int:
