@@ -6,6 +6,8 @@ Reads and writes ``objects/manifests/<id>.json``; content is never touched (docs
 from __future__ import annotations
 
 import fnmatch
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +16,25 @@ from jupyter_mlrun.store import snapshot
 from jupyter_mlrun.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jupyter_mlrun.store.packs import ObjectStore
 
 Entry = dict[str, Any]  # of a manifest: path, size, executable, chunks; or path, link
 _WILD = frozenset("*?[")
+LONGEST = 255  # bytes of one step: more than that no file system takes
 
 
 def clean(path: str, what: str = "path on a datastore") -> str:
     """*path* with ``/`` between its steps and none around it; ``BadInput`` where it leads outside."""
-    steps = [step for step in str(path).replace("\\", "/").split("/") if step not in ("", ".")]
+    if not isinstance(path, (str, os.PathLike)):
+        raise BadInput(f"{path!r} is no {what}", hint="give text, like data/images")
+    steps = [step for step in os.fspath(path).replace("\\", "/").split("/") if step not in ("", ".")]
     if ".." in steps or "\0" in str(path):
         raise BadInput(f"{path!r} is no {what}: it leads outside", hint="name it from the datastore's root, without ..")
+    long = next((step for step in steps if len(os.fsencode(step)) > LONGEST), None)
+    if long is not None:
+        raise BadInput(f"{long[:40]!r}… is too long for a {what}", hint=f"at most {LONGEST} bytes between two slashes")
     return "/".join(steps)
 
 
@@ -67,8 +75,8 @@ def entries(store: ObjectStore, manifest_id: str, *, below: str = "", at: str = 
     """The entries of a manifest; with *below* those of that folder, with *at* as they stand in that folder."""
     files = snapshot.read_manifest(store, manifest_id).files
     if below:
-        start = len(below) + 1
-        files = [{**e, "path": e["path"][start:]} for e in files if e["path"].startswith(f"{below}/")]
+        start, top = len(below) + 1, f"{below}/"
+        files = [{**e, "path": e["path"][start:]} for e in files if e["path"].startswith(top)]
     if at:
         files = [{**e, "path": f"{at}/{e['path']}"} for e in files]
     return files
@@ -83,23 +91,25 @@ class Merged:
     kept: list[str]  # paths at which the lower tree has something else, which stayed
 
 
-def merge(lower: Iterable[Entry], upper: Iterable[Entry], *, overwrite: bool) -> Merged:
+def merge(lower: Iterable[Entry], upper: Iterable[Entry], *, overwrite: bool, folders: Sequence[str] = ()) -> Merged:
     """*upper* over *lower*: with *overwrite* what differs is replaced, else it stays as it was.
 
+    *folders*: paths that are folders besides those of *lower*.
     Raises ``BadInput`` where one has a file and the other a folder.
     """
     found = {entry["path"]: entry for entry in lower}
-    folders = {folder for path in found for folder in _parents(path)}
+    known = set(folders)
+    for path in (*folders, *found):
+        _enter_parents(known, path)
     replaced: list[str] = []
     kept: list[str] = []
     for entry in upper:
         path = entry["path"]
-        clash = path if path in folders else next((p for p in _parents(path) if p in found), None)
-        if clash is not None:
-            raise BadInput(
-                f"{path!r} cannot be uploaded: {clash!r} is a {'folder' if clash in folders else 'file'} there",
-                hint="upload to another target path",
-            )
+        if path in known:
+            raise _in_the_way(path, path, "folder")
+        file = _enter_parents(known, path, found)
+        if file is not None:
+            raise _in_the_way(path, file, "file")
         old = found.get(path)
         if old is not None and old != entry:
             (replaced if overwrite else kept).append(path)
@@ -109,9 +119,26 @@ def merge(lower: Iterable[Entry], upper: Iterable[Entry], *, overwrite: bool) ->
     return Merged(list(found.values()), replaced, kept)
 
 
-def _parents(path: str) -> list[str]:
-    steps = path.split("/")[:-1]
-    return ["/".join(steps[: n + 1]) for n in range(len(steps))]
+def _enter_parents(known: set[str], path: str, files: Mapping[str, Any] | None = None) -> str | None:
+    """Add the folders above *path* to *known*; returns the first that is one of *files*."""
+    folder = path.rpartition("/")[0]
+    while folder and folder not in known:  # above one that is known all are
+        if files is not None and folder in files:
+            return folder
+        known.add(folder)
+        folder = folder.rpartition("/")[0]
+    return None
+
+
+def _in_the_way(path: str, clash: str, kind: str) -> BadInput:
+    return BadInput(f"{path!r} cannot be uploaded: {clash!r} is a {kind} there", hint="upload to another target path")
+
+
+def touch(store: ObjectStore, manifest_ids: Iterable[str]) -> None:
+    """Make manifests young that nothing will name any more: ``gc`` leaves them to whoever has just found them."""
+    for manifest_id in manifest_ids:
+        with suppress(FileNotFoundError):
+            os.utime(store.manifests / f"{manifest_id}.json")
 
 
 def put(store: ObjectStore, files: Iterable[Entry]) -> Snapshot:
@@ -125,13 +152,3 @@ def put(store: ObjectStore, files: Iterable[Entry]) -> Snapshot:
     store.make()
     fragments = {folder: snapshot.fragment_of(found) for folder, found in by_folder.items()}
     return Snapshot(snapshot.write_manifest(store, fragments, total), count, total)
-
-
-def select(files: Iterable[Entry], wanted: Callable[[str], bool]) -> list[Entry]:
-    """The entries whose path is wanted."""
-    return [entry for entry in files if wanted(entry["path"])]
-
-
-def describe(entry: Mapping[str, Any]) -> str:
-    """``path (size)`` for people."""
-    return f"{entry['path']} ({entry.get('size', 0):,} bytes)"
