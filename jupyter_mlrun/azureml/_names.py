@@ -178,7 +178,7 @@ MODULES: dict[str, dict[str, str]] = {
             "TORCHVISION_PACKAGE_PREFIX VERSION_REGEX WINDOWS_PLATFORM",
         ),
     },
-    "core.container_registry": _absent("ContainerRegistry", _IMAGE),
+    "core.container_registry": {"ContainerRegistry": "sdk.sections:Registry"},
     "core.dataset": {**_DATASET, **_FILES, **_TABULAR},
     "core.datastore": _DATASTORE,
     "core.environment": {
@@ -227,7 +227,8 @@ MODULES: dict[str, dict[str, str]] = {
             "azureml._parts",
             "LOCAL_RUNCONFIG_NAME SUPPORTED_DATAREF_MODES SUPPORTED_DELIVERY_MECHANISM SUPPORTED_PYTORCH_BACKENDS",
         ),
-        **_absent("AzureContainerRegistry ContainerRegistry", _IMAGE),
+        "ContainerRegistry": "sdk.sections:Registry",
+        **_absent("AzureContainerRegistry", _IMAGE),
         **_absent("AmlComputeConfiguration HdiConfiguration KubernetesComputeConfiguration SparkConfiguration", _CLOUD),
         **_absent("ApplicationEndpointConfiguration HistoryConfiguration ParallelTaskConfiguration", _PLAN),
         **_absent(
