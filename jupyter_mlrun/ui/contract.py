@@ -1,0 +1,326 @@
+"""The live view's messages as types: Python owns them, the TypeScript is made from them.
+
+Reads this module; ``python -m jupyter_mlrun.ui.contract`` writes ``labextension/src/contract.ts``.
+
+A message is a JSON object and at most one binary buffer of little-endian float64 numbers.  In steady state the view
+says nothing: frames come when something moved, at most ``FRAMES_PER_SECOND``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Union
+
+FRAMES_PER_SECOND = 10  # no view gets more frames
+FRAME_BYTES = 262_144  # what came is cut to about this size: series to buckets, lines to the newest
+MOST_METRICS = 200  # in a frame: the first by name; `more_series` counts the others
+MOST_POINTS = 4096  # a view that would hold more of a series says hello, and gets buckets
+MOST_FRAME_LINES = 500  # of the log in a frame
+MOST_LINES = 2000  # in an answer to `lines`
+LONGEST_LINE = 4096  # characters; of a longer line it is said how many were cut
+MOST_ODD = 50  # points of a series that are no finite numbers, named one by one
+STATIC_CLASS = "jupyter-mlrun-static"  # of a saved output's outermost element, beside `<this>-<view>`
+
+Axis = Literal["step", "time"]
+Kind = Literal["number", "text", "other"]
+Mode = Literal["append", "reset"]
+
+# ---- from the view ---------------------------------------------------------------------------------------------
+
+
+class _Hello(TypedDict):
+    type: Literal["hello"]
+    view: str
+    have: int | None  # the last `seq` that was seen
+    buckets: int  # how many a long series may have: about the chart's width in pixels
+
+
+class Hello(_Hello, total=False):
+    """At the start, after a gap in `seq`, when shown again: the answer is a frame with `full`."""
+
+    log: int  # which of `Run.logs` (default 0)
+
+
+class Hide(TypedDict):
+    """No frames until the next hello: the tab is hidden, or the output scrolled away."""
+
+    type: Literal["hide"]
+
+
+# The points of one metric between two places of an axis (zoom): the answer is a `Range`, or a `Refusal`.
+AskRange = TypedDict(
+    "AskRange",
+    {
+        "type": Literal["range"],
+        "ask": int,  # the answer has the same number
+        "metric": str,
+        "x": Axis,
+        "from": float,
+        "to": float,
+        "buckets": int,
+    },
+)
+
+# Lines by number, from 0, at most MOST_LINES: the answer is a `Lines`, or a `Refusal`.
+AskLines = TypedDict(
+    "AskLines",
+    {
+        "type": Literal["lines"],
+        "ask": int,
+        "from": int,
+        "to": int,  # past the last
+    },
+)
+
+# The next line that contains a text, whatever its case: the answer is a `Found`, or a `Refusal`.
+AskSearch = TypedDict(
+    "AskSearch",
+    {
+        "type": Literal["search"],
+        "ask": int,
+        "text": str,
+        "from": int,  # the first line looked at
+        "backward": bool,
+    },
+)
+
+
+class AskCommand(TypedDict):
+    """Do something: the answer is a `Done`."""
+
+    type: Literal["command"]
+    ask: int
+    name: Literal["stop"]
+
+
+# ---- from Python -----------------------------------------------------------------------------------------------
+
+
+class Run(TypedDict):
+    """What is known of the run; times are Unix seconds."""
+
+    id: str
+    name: str  # the name given to it, else its id
+    title: str  # the name given to it, else its experiment
+    experiment: str
+    target: str
+    by: str | None  # the user
+    status: str  # the reference's words
+    shown: str  # the status for people: NotResponding where it cannot be seen
+    reason: str | None  # why it ended as it did
+    waiting: str | None  # what it waits for
+    created: float
+    started: float | None
+    ended: float | None
+    over: bool
+    can_stop: bool
+    warnings: list[str]  # what was lost or misused while logging
+    parameters: list[tuple[str, str]]
+    tags: list[tuple[str, str]]
+    inputs: list[str]
+    links: list[tuple[str, str]]  # label, href
+    logs: list[str]  # one per rank
+
+
+class Series(TypedDict):
+    """What came of one metric (`append`), or all of it anew (`reset`), with its numbers in the buffer.
+
+    Points are in the order of their steps after a `reset`, in the order in which they were logged after an `append`:
+    steps may repeat and go back, so a view sorts by its axis.  A value may be NaN or infinite.
+    """
+
+    name: str
+    kind: Kind  # text and others have no points
+    mode: Mode
+    count: int  # points in all
+    nonfinite: int  # of them, those that are NaN or infinite
+    odd: list[tuple[float, float, str]]  # step, time, NaN|Infinity|-Infinity: the newest MOST_ODD since the last frame
+    last: str  # the last value, for people
+    offset: int  # into the buffer, in float64s
+    points: int  # so many times len(columns) float64s, point after point
+    columns: list[str]  # step, time, value; or step, time, min, max, last of buckets
+
+
+# The end of the log: `lines` replace everything from line `from` on (its last line may have been unfinished).
+Log = TypedDict(
+    "Log",
+    {
+        "from": int,
+        "lines": list[str],
+        "total": int,  # lines so far, an unfinished one included
+        "bytes": int,
+        "partial": bool,  # the last line is unfinished
+        "dropped": str | None,  # what a log over its limit gave back, in words
+        "skipped": int,  # lines before `from` that came and were not sent: ask for them by number
+    },
+)
+
+
+class _Frame(TypedDict):
+    type: Literal["frame"]
+    seq: int  # rises by 1 per frame of a view
+    full: bool  # nothing that was there before counts: the first frame, and the answer to each hello
+    now: float
+    problem: str | None  # why the run cannot be shown (removed, damaged, of a newer format …); what was shown stays
+    series: list[Series]  # those that changed
+
+
+class Frame(_Frame, total=False):
+    """What changed since the frame before."""
+
+    run: Run  # absent where nothing changed
+    log: Log  # as above
+    more_series: int  # metrics that are not sent
+
+
+class Range(TypedDict):
+    """`count` times (x, min, max, last) float64 in the buffer, in the order of x."""
+
+    type: Literal["range"]
+    ask: int
+    metric: str
+    x: Axis
+    count: int
+    nonfinite: int
+    exact: bool  # every point is there, not buckets
+
+
+# The lines asked for: fewer where they are long (ask again from where it ended) or not there.
+Lines = TypedDict(
+    "Lines",
+    {
+        "type": Literal["lines"],
+        "ask": int,
+        "from": int,
+        "lines": list[str],
+        "total": int,
+    },
+)
+
+
+class Found(TypedDict):
+    """Where a text is."""
+
+    type: Literal["found"]
+    ask: int
+    line: int | None
+    total: int
+    searched: Literal["all", "part"]  # part: go on from `next`
+    next: int | None
+
+
+class Done(TypedDict):
+    """What became of a command."""
+
+    type: Literal["done"]
+    ask: int
+    error: str | None
+
+
+class Refusal(TypedDict):
+    """A question that cannot be answered."""
+
+    type: Literal["refused"]
+    ask: int
+    error: str
+
+
+FromView = Hello | Hide | AskRange | AskLines | AskSearch | AskCommand
+FromPython = Frame | Range | Lines | Found | Done | Refusal
+
+# ---- the TypeScript --------------------------------------------------------------------------------------------
+
+TARGET = Path(__file__).parents[2] / "labextension" / "src" / "contract.ts"
+COMMAND = "python -m jupyter_mlrun.ui.contract"
+_HEAD = f"// Made by `{COMMAND}` from jupyter_mlrun/ui/contract.py: change that, and run it again.\n"
+_FIELD = re.compile(r'^    (?:    )?"?(\w+)"?: [^#]*?(?:  # (.+))?$')
+_START = re.compile(r"^(?:class (\w+)\(|(\w+) = TypedDict\()")
+_CONSTANT = re.compile(r"^([A-Z_]+) = (\S+)  # (.+)$")
+_SIMPLE = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+
+
+def typescript() -> str:
+    """``contract.ts`` as it must be."""
+    module = sys.modules[__name__]
+    source = Path(__file__).read_text(encoding="utf-8").partition("\n# ---- the TypeScript")[0].split("\n")
+    parts = [_HEAD, *_constants(source), "\n\n"]
+    comments = _comments(source)
+    parts += [f"export type {name} = {_type(getattr(module, name))};\n" for name in ("Axis", "Kind", "Mode")]
+    messages = [name for name in comments if not name.startswith("_")]
+    parts += [_interface(name, getattr(module, name), comments) for name in messages]
+    for name in ("FromView", "FromPython"):
+        names = " | ".join(one.__name__ for one in typing.get_args(getattr(module, name)))
+        parts.append(f"\nexport type {name} = {names};\n")
+    return "".join(parts)
+
+
+def _constants(source: list[str]) -> list[str]:
+    found = [match.groups() for line in source if (match := _CONSTANT.match(line))]
+    return [
+        f"\n/** {about} */\nexport const {name} = {value.replace(chr(34), chr(39))};" for name, value, about in found
+    ]
+
+
+def _comments(source: list[str]) -> dict[str, dict[str, str]]:
+    """Of each message in the order of the source the comments of its fields; that of the whole under ``""``."""
+    found: dict[str, dict[str, str]] = {}
+    name, above = "", ""
+    for line in source:
+        start = _START.match(line)
+        if start is not None:
+            name = start[1] or start[2]
+            found[name] = {"": above}
+        elif name and (field := _FIELD.match(line)) and field[2]:
+            found[name][field[1]] = field[2]
+        above = line[2:] if line.startswith("# ") else ""
+    return found
+
+
+def _interface(name: str, message: Any, comments: dict[str, dict[str, str]]) -> str:
+    said = {**comments.get(f"_{name}", {}), **comments[name]}
+    words = said[""] or message.__doc__ or ""
+    lines = [f"\n/** {' '.join(words.split())} */", f"export interface {name} {{"]
+    for field, kind in typing.get_type_hints(message).items():
+        optional = "?" if field in message.__optional_keys__ else ""
+        if field in said:
+            lines.append(f"  /** {said[field]} */")
+        lines.append(f"  {field}{optional}: {_type(kind)};")
+    return "\n".join([*lines, "}\n"])
+
+
+def _type(kind: Any) -> str:
+    if kind in _SIMPLE:
+        return _SIMPLE[kind]
+    if typing.is_typeddict(kind):
+        return str(kind.__name__)
+    origin, inside = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return " | ".join(f"'{value}'" for value in inside)
+    if origin in (Union, types.UnionType):
+        return " | ".join(_type(one) for one in inside)
+    if origin is tuple:
+        return f"[{', '.join(_type(one) for one in inside)}]"
+    if origin is list:
+        item = _type(inside[0])
+        return f"({item})[]" if " | " in item else f"{item}[]"
+    raise TypeError(f"{kind!r} has no place in TypeScript")
+
+
+def main(arguments: list[str]) -> int:
+    """Write ``contract.ts``, or with ``--check`` compare it; 1 where it is not as it must be."""
+    made = typescript()
+    if "--check" not in arguments:
+        TARGET.write_text(made, encoding="utf-8")
+        return 0
+    same = TARGET.is_file() and TARGET.read_text(encoding="utf-8") == made
+    if not same:
+        sys.stderr.write(f"{TARGET} is not what jupyter_mlrun/ui/contract.py says: run `{COMMAND}`\n")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,221 @@
+// Made by `python -m jupyter_mlrun.ui.contract` from jupyter_mlrun/ui/contract.py: change that, and run it again.
+
+/** no view gets more frames */
+export const FRAMES_PER_SECOND = 10;
+/** what came is cut to about this size: series to buckets, lines to the newest */
+export const FRAME_BYTES = 262_144;
+/** in a frame: the first by name; `more_series` counts the others */
+export const MOST_METRICS = 200;
+/** a view that would hold more of a series says hello, and gets buckets */
+export const MOST_POINTS = 4096;
+/** of the log in a frame */
+export const MOST_FRAME_LINES = 500;
+/** in an answer to `lines` */
+export const MOST_LINES = 2000;
+/** characters; of a longer line it is said how many were cut */
+export const LONGEST_LINE = 4096;
+/** points of a series that are no finite numbers, named one by one */
+export const MOST_ODD = 50;
+/** of a saved output's outermost element, beside `<this>-<view>` */
+export const STATIC_CLASS = 'jupyter-mlrun-static';
+
+export type Axis = 'step' | 'time';
+export type Kind = 'number' | 'text' | 'other';
+export type Mode = 'append' | 'reset';
+
+/** At the start, after a gap in `seq`, when shown again: the answer is a frame with `full`. */
+export interface Hello {
+  type: 'hello';
+  view: string;
+  /** the last `seq` that was seen */
+  have: number | null;
+  /** how many a long series may have: about the chart's width in pixels */
+  buckets: number;
+  /** which of `Run.logs` (default 0) */
+  log?: number;
+}
+
+/** No frames until the next hello: the tab is hidden, or the output scrolled away. */
+export interface Hide {
+  type: 'hide';
+}
+
+/** The points of one metric between two places of an axis (zoom): the answer is a `Range`, or a `Refusal`. */
+export interface AskRange {
+  type: 'range';
+  /** the answer has the same number */
+  ask: number;
+  metric: string;
+  x: 'step' | 'time';
+  from: number;
+  to: number;
+  buckets: number;
+}
+
+/** Lines by number, from 0, at most MOST_LINES: the answer is a `Lines`, or a `Refusal`. */
+export interface AskLines {
+  type: 'lines';
+  ask: number;
+  from: number;
+  /** past the last */
+  to: number;
+}
+
+/** The next line that contains a text, whatever its case: the answer is a `Found`, or a `Refusal`. */
+export interface AskSearch {
+  type: 'search';
+  ask: number;
+  text: string;
+  /** the first line looked at */
+  from: number;
+  backward: boolean;
+}
+
+/** Do something: the answer is a `Done`. */
+export interface AskCommand {
+  type: 'command';
+  ask: number;
+  name: 'stop';
+}
+
+/** What is known of the run; times are Unix seconds. */
+export interface Run {
+  id: string;
+  /** the name given to it, else its id */
+  name: string;
+  /** the name given to it, else its experiment */
+  title: string;
+  experiment: string;
+  target: string;
+  /** the user */
+  by: string | null;
+  /** the reference's words */
+  status: string;
+  /** the status for people: NotResponding where it cannot be seen */
+  shown: string;
+  /** why it ended as it did */
+  reason: string | null;
+  /** what it waits for */
+  waiting: string | null;
+  created: number;
+  started: number | null;
+  ended: number | null;
+  over: boolean;
+  can_stop: boolean;
+  /** what was lost or misused while logging */
+  warnings: string[];
+  parameters: [string, string][];
+  tags: [string, string][];
+  inputs: string[];
+  /** label, href */
+  links: [string, string][];
+  /** one per rank */
+  logs: string[];
+}
+
+/** What came of one metric (`append`), or all of it anew (`reset`), with its numbers in the buffer. Points are in the order of their steps after a `reset`, in the order in which they were logged after an `append`: steps may repeat and go back, so a view sorts by its axis. A value may be NaN or infinite. */
+export interface Series {
+  name: string;
+  /** text and others have no points */
+  kind: 'number' | 'text' | 'other';
+  mode: 'append' | 'reset';
+  /** points in all */
+  count: number;
+  /** of them, those that are NaN or infinite */
+  nonfinite: number;
+  /** step, time, NaN|Infinity|-Infinity: the newest MOST_ODD since the last frame */
+  odd: [number, number, string][];
+  /** the last value, for people */
+  last: string;
+  /** into the buffer, in float64s */
+  offset: number;
+  /** so many times len(columns) float64s, point after point */
+  points: number;
+  /** step, time, value; or step, time, min, max, last of buckets */
+  columns: string[];
+}
+
+/** The end of the log: `lines` replace everything from line `from` on (its last line may have been unfinished). */
+export interface Log {
+  from: number;
+  lines: string[];
+  /** lines so far, an unfinished one included */
+  total: number;
+  bytes: number;
+  /** the last line is unfinished */
+  partial: boolean;
+  /** what a log over its limit gave back, in words */
+  dropped: string | null;
+  /** lines before `from` that came and were not sent: ask for them by number */
+  skipped: number;
+}
+
+/** What changed since the frame before. */
+export interface Frame {
+  type: 'frame';
+  /** rises by 1 per frame of a view */
+  seq: number;
+  /** nothing that was there before counts: the first frame, and the answer to each hello */
+  full: boolean;
+  now: number;
+  /** why the run cannot be shown (removed, damaged, of a newer format …); what was shown stays */
+  problem: string | null;
+  /** those that changed */
+  series: Series[];
+  /** absent where nothing changed */
+  run?: Run;
+  /** as above */
+  log?: Log;
+  /** metrics that are not sent */
+  more_series?: number;
+}
+
+/** `count` times (x, min, max, last) float64 in the buffer, in the order of x. */
+export interface Range {
+  type: 'range';
+  ask: number;
+  metric: string;
+  x: 'step' | 'time';
+  count: number;
+  nonfinite: number;
+  /** every point is there, not buckets */
+  exact: boolean;
+}
+
+/** The lines asked for: fewer where they are long (ask again from where it ended) or not there. */
+export interface Lines {
+  type: 'lines';
+  ask: number;
+  from: number;
+  lines: string[];
+  total: number;
+}
+
+/** Where a text is. */
+export interface Found {
+  type: 'found';
+  ask: number;
+  line: number | null;
+  total: number;
+  /** part: go on from `next` */
+  searched: 'all' | 'part';
+  next: number | null;
+}
+
+/** What became of a command. */
+export interface Done {
+  type: 'done';
+  ask: number;
+  error: string | null;
+}
+
+/** A question that cannot be answered. */
+export interface Refusal {
+  type: 'refused';
+  ask: number;
+  error: string;
+}
+
+export type FromView = Hello | Hide | AskRange | AskLines | AskSearch | AskCommand;
+
+export type FromPython = Frame | Range | Lines | Found | Done | Refusal;
