@@ -19,7 +19,9 @@ Standard library only: it travels to the far side (Python 3.9+).
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing costs training scripts some milliseconds
+    from typing import ClassVar
 
 
 class JupyterMLRunError(Exception):

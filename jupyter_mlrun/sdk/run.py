@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import BadInput, Conflict, NotFound, RunFailed
 from jupyter_mlrun.sdk.run_handle import RunHandle
@@ -15,8 +14,10 @@ from jupyter_mlrun.worker.context import InputDatasets as InputDatasets  # noqa:
 from jupyter_mlrun.worker.context import OutputDatasets as OutputDatasets  # noqa: PLC0414
 from jupyter_mlrun.worker.context import RunContext
 
+TYPE_CHECKING = False  # typing costs training scripts some milliseconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
     from jupyter_mlrun.records import RunState
     from jupyter_mlrun.rundir import RunDir

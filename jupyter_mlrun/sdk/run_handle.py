@@ -6,14 +6,15 @@ Reads the run directory; writes copies of its files.  Imports what it needs wher
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from jupyter_mlrun.errors import BadInput, Conflict, NotFound
 from jupyter_mlrun.worker.context import RunContext
 
+TYPE_CHECKING = False  # as in run.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import Any, NoReturn
 
     from jupyter_mlrun.records import RunState, Spec
     from jupyter_mlrun.rundir import RunDir

@@ -21,6 +21,9 @@ RUN_DIR = "JUPYTER_MLRUN_RUN_DIR"
 RUN_ID = "JUPYTER_MLRUN_RUN_ID"
 _OUTSIDE = "log() does nothing here: this process belongs to no run (submit the cell with %%submit)"
 _writers: dict = {}  # type: ignore[type-arg]
+# what os.environ itself looks into: asking it costs as much as logging a value does
+_environ = vars(os.environ).get("_data", {})
+_RUN_DIR = os.fsencode(RUN_DIR)
 _warned: set = set()  # type: ignore[type-arg]
 
 
@@ -36,6 +39,18 @@ def _open(run_dir: str) -> Optional[segment.MetricWriter]:
         _warn_once("metrics are not kept: the run's folder is gone: " + run_dir)
         return None
     writer = _writers[run_dir] = segment.for_process(os.path.join(run_dir, "metrics"))
+    return writer
+
+
+def _current() -> Optional[segment.MetricWriter]:
+    """The writer of the run that this process belongs to; None, with a warning, where it belongs to none."""
+    run_dir = os.environ.get(RUN_DIR)
+    if not run_dir:
+        _warn_once(_OUTSIDE)
+        return None
+    writer = _writers.get(run_dir) or _open(run_dir)
+    if writer is not None and _RUN_DIR in _environ:
+        _writers[_environ[_RUN_DIR]] = writer
     return writer
 
 
@@ -56,11 +71,7 @@ def log(
         description: accepted for the reference's sake; not kept.
         step: a whole number; None counts the points of each metric.
     """
-    run_dir = os.environ.get(RUN_DIR)
-    if not run_dir:
-        _warn_once(_OUTSIDE)
-        return
-    writer = _writers.get(run_dir) or _open(run_dir)
+    writer = _writers.get(_environ.get(_RUN_DIR)) or _current()
     if writer is None:
         return
     if isinstance(name, str):
