@@ -47,6 +47,8 @@ MANY_PACKS = 32
 # as many parts as one call writes
 _PARTS = 1024
 
+_FULL_DISK = "nothing was left behind; free space there (jupyter mlrun gc) and try again"
+
 Buffer = bytes | memoryview
 
 
@@ -147,25 +149,29 @@ class PackWriter:
         self._stop()
 
     def discard(self, *, keep: bool = False) -> None:
-        """Forget what is not sealed, but with *keep* leave the pack for ``adopt``.
+        """Forget what is not sealed, or with *keep* seal what is whole: somebody will try again.
 
         Sealed objects stay: somebody may have built on them.
         """
-        self._stop()
+        self._stop(cancel=not keep)
         for pack in (self._full, self._pack):
             if pack is None:
                 continue
-            if pack.path.with_suffix(".idx").exists():
+            index = pack.path.with_suffix(".idx")
+            if keep and not index.exists():
+                with suppress(OSError):  # it goes then; what is under way already is what matters
+                    pack.seal()
+            if index.exists():
                 self.names.append(pack.path.name)
-            elif not keep:
+            else:
                 # while its lock is held nobody takes it for a leftover and makes an index
                 pack.path.unlink(missing_ok=True)
             pack.close()
         self._full = self._pack = self._sealing = None
 
-    def _stop(self) -> None:
+    def _stop(self, *, cancel: bool = False) -> None:
         for threads in self._threads or ():
-            threads.shutdown(cancel_futures=True)
+            threads.shutdown(cancel_futures=cancel)
         self._threads = None
         self._busy.clear()
 
@@ -229,7 +235,8 @@ class ObjectStore:
     def writer(self, *, keep: bool = False) -> Iterator[PackWriter]:
         """A pack to write to: sealed at the end, gone after an error.  ``gc`` waits meanwhile.
 
-        With *keep*, what is whole stays after an error, for whoever tries again; a full disk gets its room back.
+        With *keep*, what is whole stays after an error, for whoever tries again.  A full disk gets back what the
+        pack under way took; ``withdraw`` gives back the rest.
         """
         self.make()
         with self._locked(fcntl.LOCK_SH):
@@ -239,24 +246,20 @@ class ObjectStore:
                 writer.seal()
             except OSError as problem:
                 writer.discard()
-                left = "full packs are kept and are not stored again" if writer.names else "nothing was left behind"
                 raise StoreError(
                     f"the content store {self.root} cannot be written: {problem.strerror or problem}",
-                    hint=f"{left}; free space there (jupyter mlrun gc) and try again",
+                    hint=_FULL_DISK,
                 ) from problem
             except BaseException:
                 writer.discard(keep=keep)
-                if keep:
-                    with suppress(OSError):  # then whoever tries again does it
-                        self.adopt()
                 raise
 
     @contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
+    def _locked(self, how: int) -> Iterator[int]:
         fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.flock(fd, how)
-            yield
+            yield fd
         finally:
             os.close(fd)
 
@@ -335,6 +338,19 @@ class ObjectStore:
                 with suppress(FileNotFoundError):  # its writer was there, and has thrown it away
                     count += _adopt(self.packs / name)
         return count
+
+    def withdraw(self, names: Iterable[str], live: Callable[[], set[str]]) -> bool:
+        """Remove these packs, of which nothing is in *live*; False where somebody is writing and may need them."""
+        with self._locked(fcntl.LOCK_SH) as fd:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            needed = {bytes.fromhex(digest) for digest in live()}
+            packs = [self.packs / name for name in names if self.has_packs([name])]
+            unused = [p for p in packs if needed.isdisjoint(e[0] for e in read_index(str(p.with_suffix(".idx"))))]
+            self._remove(unused)
+            return len(unused) == len(packs)
 
     def recover(self) -> int:
         """Index what killed writers left whole; returns how many packs that were."""

@@ -9,14 +9,14 @@ import hashlib
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_mlrun.errors import SnapshotError, StoreError
 from jupyter_mlrun.store import remembered
 from jupyter_mlrun.store.datascan import base_of
-from jupyter_mlrun.store.manifests import Snapshot, entries_of, write_manifest
+from jupyter_mlrun.store.manifests import Snapshot, entries_of, list_manifests, read_manifest, write_manifest
 from jupyter_mlrun.store.packfile import FRAME
 from jupyter_mlrun.store.packs import CHUNK
 from jupyter_mlrun.store.reading import (
@@ -50,6 +50,10 @@ BUFFERS = 2 * THREADS + 2
 MOST_FILES = 256
 # larger than any file system makes them but as holes
 MOST_SIZE = 16 << 40
+_STAYS = (
+    "free space there and upload again: what was stored already is not stored again "
+    "(without that, gc removes it when it is a day old)"
+)
 
 
 class Progress(NamedTuple):
@@ -80,9 +84,11 @@ def take_data(store: ObjectStore, plan: Plan, *, progress: Callable[[Progress], 
     if same is not None:
         return same
     _check_sizes(plan)
+    names: list[str] = []
     try:
         # gc waits from the look at what is there until the manifest says what is needed of it
         with store.writer(keep=True) as writer:
+            names = writer.names
             store.adopt()
             with closing(_Pour(store, writer, plan, progress)) as pour:
                 folders = pour.folders()
@@ -90,13 +96,25 @@ def take_data(store: ObjectStore, plan: Plan, *, progress: Callable[[Progress], 
             parts = {folder.path: folder.fragment or b"" for folder in folders}
             count, size = sum(f.count for f in folders), sum(f.bytes for f in folders)
             found = Snapshot(write_manifest(store, parts, size), count, size)
+    except StoreError as problem:
+        if not _gives_room_back(store, names):
+            problem.hint = _STAYS
+        raise
+    with suppress(OSError):  # what is not remembered is only read again; the upload is there
         remembered.remember(store, plan, folders, pour.packs, found)
-    except OSError as problem:
-        raise StoreError(
-            f"the upload cannot be written to {store.root}: {problem.strerror or problem}",
-            hint="free space there (jupyter mlrun gc) and try again",
-        ) from problem
     return found
+
+
+def _gives_room_back(store: ObjectStore, names: list[str]) -> bool:
+    """Remove the packs that were full already; whether they are gone."""
+
+    def live() -> set[str]:
+        return {digest for one in list_manifests(store) for digest in read_manifest(store, one).digests()}
+
+    try:
+        return not names or store.withdraw(names, live)
+    except (OSError, StoreError):  # the first problem is the one to tell
+        return False
 
 
 def _check_sizes(plan: Plan) -> None:
