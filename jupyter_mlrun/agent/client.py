@@ -72,14 +72,23 @@ def runtime_folder(home: Path) -> str:
 
 def agent_of(home: Path) -> dict[str, Any] | None:
     """Who the agent of this home and host is; None where none runs."""
+    place = AgentDir(home)
     try:
-        who = read_json_if_there(AgentDir(home).who)
+        who = read_json_if_there(place.who)
     except ValueError:
         return None
-    if who is None or not process.is_alive(who):
+    if who is None or not process.is_alive(who) or not _is_here(place, who):
         return None
     found: dict[str, Any] = who
     return found
+
+
+def _is_here(place: AgentDir, who: dict[str, Any]) -> bool:
+    """Whether it is this home's agent, and not that of a home that this one is a copy of."""
+    try:
+        return bool(who.get("lock", 0) in (0, os.stat(place.lock).st_ino))
+    except FileNotFoundError:
+        return False
 
 
 def ensure_agent(home: Path) -> dict[str, Any]:

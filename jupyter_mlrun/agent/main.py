@@ -80,7 +80,12 @@ class Agent:
         process.become_subreaper()
         self.follower = Follower(self.home, self.place.path, address)
         self.follower.step()
-        who = dict(process.identity(), version=__version__, started=time.time())
+        self._say_who()
+
+    def _say_who(self) -> None:
+        # with the lock's inode: in a copy of this home it is another, and nobody takes us for the copy's agent
+        mark = os.fstat(self.lock).st_ino
+        who = dict(process.identity(), version=__version__, started=time.time(), lock=mark)
         write_atomic(self.place.who, dump_json(who))
 
     def _on_term(self, *_: object) -> None:
@@ -99,8 +104,7 @@ class Agent:
                     self.bell.close()
                     remove_if_there(self.place.socket)
                     return
-                who = dict(process.identity(), version=__version__, started=time.time())
-                write_atomic(self.place.who, dump_json(who))
+                self._say_who()
             self._sleep()
 
     def step(self) -> None:

@@ -168,21 +168,25 @@ def _unnamed(aside: Path) -> BinaryIO:
 
 
 def _into_place(fd: int, aside: Path, target: Path, *, overwrite: bool) -> None:
+    """Give the file its name: at once, so that a kill leaves no other."""
     folder = os.open(target.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    unnamed = not os.path.lexists(aside)
+    # with a folder's descriptor Python calls linkat, which follows to the file without a name
+    source = f"/proc/self/fd/{fd}" if unnamed else aside
     try:
-        if not os.path.lexists(aside):
-            # with a folder's descriptor Python calls linkat, which follows to the file without a name
-            os.link(f"/proc/self/fd/{fd}", aside.name, dst_dir_fd=folder, follow_symlinks=True)
         if overwrite:
+            if unnamed:
+                os.link(source, aside.name, dst_dir_fd=folder, follow_symlinks=True)
             os.replace(aside, target)
         else:
-            try:
-                os.link(aside, target)
-            except FileExistsError as problem:
-                raise Conflict(f"{target} exists already", hint="give the archive another name") from problem
-            except OSError:  # a file system without hard links
-                os.rename(aside, target)
+            os.link(source, target.name, dst_dir_fd=folder, follow_symlinks=True)
         os.fsync(folder)
+    except FileExistsError as problem:
+        raise Conflict(f"{target} exists already", hint="give the archive another name") from problem
+    except OSError:
+        if unnamed or overwrite:
+            raise
+        os.rename(aside, target)  # a file system without hard links
     finally:
         os.close(folder)
 
