@@ -103,11 +103,12 @@ def _exceptions() -> Iterator[str]:
 def _absent() -> Iterator[str]:
     found: dict[str, set[str]] = defaultdict(set)
     every = [pair for names in _names.MODULES.values() for pair in names.items()]
-    here = {name for name, place in every if not isinstance(place, _names.Absent)}
+    # names that mean something else elsewhere, or nothing by themselves
+    here = {name for name, place in every if not isinstance(place, _names.Absent)} | {"submit"}
     for module, names in _names.MODULES.items():
         for name, place in names.items():
             if isinstance(place, _names.Absent):
-                found[place].add(f"{module}.{name}" if name in here or name.islower() else name)
+                found[place].add(f"{module}.{name}" if name in here else name)
     yield "## Not here\n"
     yield "These can be imported and named in `isinstance`; using one raises `NotImplementedError` with these words.\n"
     yield "| azureml | … |\n|---|---|"

@@ -42,7 +42,7 @@ _PIPELINE = "is not here: submit one run after the other, wait_for_completion() 
 _SERVE = "is not here: get the files with Model.download() and load them in your own program"
 _TABLE = "is not here: use Dataset.File and read the files with pandas"
 _CLOUD_STORE = "is not here: use Datastore and Dataset.File with files of this machine"
-_CLOUD = "is not here: use AmlCompute, RemoteCompute or compute_target='local'"
+_CLOUD = "is not here: use AmlCompute or compute_target='local'"
 _IMAGE = "is not here: runs use the interpreter of the submitter or of an Environment"
 _PLAN = "is not here: set the same on ScriptRunConfig"
 _SECRETS = "is not here: give secrets as environment variables (--env-var, environment_variables)"
@@ -161,7 +161,7 @@ MODULES: dict[str, dict[str, str]] = {
         **_at("sdk.compute", "ComputeTarget"),
         **_absent(
             "ComputeTargetAttachConfiguration ComputeTargetProvisioningConfiguration ComputeTargetUpdateConfiguration",
-            "is not here: use AmlCompute.provisioning_configuration() or RemoteCompute.attach_configuration()",
+            "is not here: use AmlCompute.provisioning_configuration()",
         ),
     },
     "core.compute.remote": _at("sdk.compute", "RemoteCompute RemoteComputeAttachConfiguration"),
