@@ -260,6 +260,11 @@ def test_details(run: Run) -> None:
         _ = details.nonsense
 
 
+def test_the_environment_it_ran_in(run: Run) -> None:
+    found = run.get_environment()
+    assert (found.name, found.python.interpreter_path) == ("this interpreter", sys.executable)
+
+
 def test_looks(run: Run) -> None:
     assert repr(run) == f"Run(Experiment: api,\nId: {run.id},\nType: None,\nStatus: Running)"
     html = run._repr_html_()

@@ -182,7 +182,7 @@ run = Run.get_context()
 open('train.py', 'w').write("import os; print(os.environ['JUPYTER_MLRUN_RUN_ID'])")
 sub = Experiment(Workspace(), 'sub').submit(ScriptRunConfig('.', 'train.py'))
 sub.wait_for_completion()
-assert sub.get_details_with_logs().logFiles['user_logs/std_log.txt'].strip() == sub.id
+assert sub.get_details_with_logs().logFiles['user_logs/std_log.txt'].splitlines()[-1] == sub.id
 """
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from jupyter_mlrun.records import RunState, Spec
     from jupyter_mlrun.rundir import RunDir
+    from jupyter_mlrun.sdk.environments import Environment
     from jupyter_mlrun.sdk.run_details import Details
     from jupyter_mlrun.sdk.workspace import Workspace
     from jupyter_mlrun.store.home import WorkspaceDir
@@ -141,9 +142,15 @@ class RunHandle(RunContext):
         found["logFiles"] = run_details.logs(self)
         return found
 
-    def get_environment(self) -> dict[str, Any]:
-        """The environment it ran in, as it was recorded: name, interpreter, version."""
-        return dict(self.spec.environment)
+    def get_environment(self) -> Environment:
+        """The environment it ran in: the interpreter, by the name that was recorded."""
+        from jupyter_mlrun.sdk.environments import Environment
+
+        recorded = self.spec.environment
+        found = Environment(str(recorded.get("name") or "environment"))
+        found.python.user_managed_dependencies = True
+        found.python.interpreter_path = str(recorded["python"])
+        return found
 
     def get_portal_url(self) -> str:
         """Where to look at the run: its own page."""
