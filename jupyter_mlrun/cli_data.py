@@ -1,4 +1,5 @@
-"""The verbs about what goes into runs and what comes out of them: data, files, models, archives, computes.
+"""The verbs about what goes into runs and what comes out of them: data, files, models, archives, computes,
+workspaces.
 
 Each calls one function and prints what it returned.
 """
@@ -389,4 +390,51 @@ def compute_rm(name: tuple[str, ...], workspace: str | None) -> None:
         say(f"removed {one}")
 
 
-VERBS = (upload_data, datasets, download, restore, register, models, export, import_, compute)
+# ---- workspaces --------------------------------------------------------------------------------------------
+
+
+@click.group(cls=Group)
+def workspace() -> None:
+    """Parts of the home, each with runs, data and models of its own."""
+
+
+@workspace.command("list")
+@json_option
+def workspace_list(as_json: bool) -> None:
+    """List the workspaces; the one in use has a sign."""
+    from jupyter_mlrun.sdk import workspaces
+
+    found = workspaces.workspaces(home())
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("no workspaces yet: the first submit makes one")
+    else:
+        from jupyter_mlrun import cli_draw
+
+        rows = [("*" if one["current"] else "", one["name"], one["runs"], one["active"], one["path"]) for one in found]
+        cli_draw.listing(("", "NAME", "RUNS", "ACTIVE", "PATH"), rows, narrow=("", "NAME", "RUNS"))
+
+
+@workspace.command("use")
+@click.argument("name", metavar="NAME")
+def workspace_use(name: str) -> None:
+    """Have runs go to a workspace from now on; it need not be there yet."""
+    from jupyter_mlrun.sdk import workspaces
+
+    path = workspaces.use(name)
+    say(f"workspace {name} is in use from now on ({path})")
+
+
+@workspace.command("rm")
+@click.argument("name", metavar="NAME")
+@click.option("--force", is_flag=True, help="With its runs, data sets and models.")
+def workspace_rm(name: str, force: bool) -> None:
+    """Remove a workspace."""
+    from jupyter_mlrun.sdk import workspaces
+
+    workspaces.remove(name, home(), force=force)
+    say(f"removed workspace {name}")
+
+
+VERBS = (upload_data, datasets, download, restore, register, models, export, import_, compute, workspace)

@@ -231,6 +231,23 @@ def test_computes(home: Path) -> None:
     refuses(1, "compute", "check", "mine")
 
 
+def test_workspaces(home: Path, run: Run) -> None:
+    (only,) = json.loads(says("workspace", "list", "--json"))
+    assert (only["name"], only["current"], only["runs"]) == ("default", True, 1)
+    assert "second" in says("workspace", "use", "second")
+    says("export", "@1", str(home.parent / "a.zip"))
+    assert says("import", str(home.parent / "a.zip")).endswith("1 run imported into workspace second\n")
+    listed = {one["name"]: one for one in json.loads(says("workspace", "list", "--json"))}
+    assert [listed[name]["current"] for name in ("default", "second")] == [False, True]
+    assert "default" in says("workspace", "list")
+    assert "--force" in refuses(1, "workspace", "rm", "second")
+    says("workspace", "rm", "second", "--force")
+    assert [one["name"] for one in json.loads(says("workspace", "list", "--json"))] == ["default"]
+    refuses(1, "workspace", "rm", "second")
+    refuses(2, "workspace", "use", "../x")
+    refuses(2, "workspace", "rm", "../x")
+
+
 # ---- how it looks ------------------------------------------------------------------------------------------
 
 
@@ -238,11 +255,11 @@ def test_computes(home: Path) -> None:
 def test_tables_fit(home: Path, run: Run, columns: int) -> None:
     says("register", "@1", "outputs", "--name", "a model with a long name indeed", "--tag", "stage=production")
     says("register", "@1", "outputs", "--name", "digits")
-    for line in (["models"], ["models", "digits"], ["compute", "list"]):
+    for line in (["models"], ["models", "digits"], ["compute", "list"], ["workspace", "list"]):
         drawn = mlrun(*line, COLUMNS=str(columns)).stdout
         assert max(map(len, drawn.splitlines())) <= columns, drawn
         assert "NAME" in drawn
-        assert "digits" in drawn or "local" in drawn
+        assert "digits" in drawn or "local" in drawn or "default" in drawn
 
 
 def test_names_and_tags_do_nothing_to_a_terminal(home: Path, run: Run) -> None:
@@ -255,6 +272,17 @@ def test_names_and_tags_do_nothing_to_a_terminal(home: Path, run: Run) -> None:
 
 def test_help_of_every_verb_is_short(home: Path) -> None:
     shown = says("--help")
-    for verb in ("upload-data", "datasets", "download", "restore", "register", "models", "export", "import", "compute"):
+    for verb in (
+        "upload-data",
+        "datasets",
+        "download",
+        "restore",
+        "register",
+        "models",
+        "export",
+        "import",
+        "compute",
+        "workspace",
+    ):
         assert verb in shown
         assert "Usage: jupyter mlrun" in says(verb, "--help")
