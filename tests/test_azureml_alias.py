@@ -298,3 +298,11 @@ def test_the_far_side_needs_only_python(tmp_path: Path) -> None:
 def test_children_of_the_far_side(tmp_path: Path) -> None:
     child = CHILD.replace("[sys.executable,", "[sys.executable, '-S',")
     assert bootstrapped(tmp_path, child) == "ours\n"
+
+
+def test_pythons_in_a_command_find_azureml(home: Path, tmp_path: Path) -> None:
+    code = "from azureml.core import Run; Run.get_context().log('a', 1)"
+    config = ScriptRunConfig(str(tmp_path), command=[sys.executable, "-c", code])
+    run = Experiment(Workspace("default", home=home), "command").submit(config)
+    assert str(finish(run).status) == "Completed", log_of(run)
+    assert run.get_metrics() == {"a": 1}

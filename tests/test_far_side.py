@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "jupyter_mlrun"
 FILES = [
     *(PACKAGE / f"{name}.py" for name in ("_version", "errors", "states", "rundir")),
     *sorted((PACKAGE / "worker").rglob("*.py")),
+    *sorted((PACKAGE / "azureml").rglob("*.py")),
 ]
 ids = [str(path.relative_to(PACKAGE)) for path in FILES]
 

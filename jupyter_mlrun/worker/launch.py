@@ -13,7 +13,7 @@ import time
 from typing import Any, Dict, List, Optional
 
 from ..rundir import FILE_MODE, RunDir, dump_json, make_folder, read_json_if_there, write_once
-from . import process
+from . import bootstrap, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ def rank_environment(spec: Dict[str, Any], run: RunDir, grant: Dict[str, Any], r
         env["CUDA_VISIBLE_DEVICES"] = ",".join(grant["gpus"])
     if "OMP_NUM_THREADS" not in env and grant.get("threads"):
         env["OMP_NUM_THREADS"] = str(max(1, int(grant["threads"]) // ranks))
+    if spec.get("command"):
+        # a program that we do not start ourselves: the Pythons in it find azureml by this alone
+        env["PYTHONPATH"] = bootstrap.python_path(env.get("PYTHONPATH", ""), bootstrap.SHIM)
     return env
 
 
