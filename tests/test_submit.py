@@ -177,7 +177,7 @@ def test_script_run_config(home: Path, tmp_path: Path) -> None:
     experiment = Experiment(Workspace.from_config(tmp_path), "sdk")
     run = experiment.submit(ScriptRunConfig(str(tmp_path), "train.py", ["--lr", 0.1]), tags={"stage": "test"})
     finish(run)
-    assert log_of(run) == "['--lr', '0.1'] 42\n"
+    assert log_of(run).endswith("Script type = None\n['--lr', '0.1'] 42\n")
     assert [r.id for r in experiment.get_runs(tags={"stage": "test"})] == [run.id]
     details = run.get_details()
     assert details.status == details["status"] == "Completed"

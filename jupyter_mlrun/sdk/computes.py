@@ -51,6 +51,8 @@ def known(workspace: Workspace) -> list[str]:
 
 def record_of(workspace: Workspace, name: str) -> dict[str, Any] | None:
     """What is kept of a compute; None where there is none of that name."""
+    if name == LOCAL:  # not even a look at the disk
+        return _BUILT_IN[LOCAL]
     found = Named(workspace.folder, "compute").get(name)
     return found if found is not None else _BUILT_IN.get(name)
 

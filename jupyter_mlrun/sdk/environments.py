@@ -218,7 +218,7 @@ class Environment:
         text = read_text(folder / _DEFINITION)
         try:
             definition = json.loads(text)
-            made = Environment._of_definition(str(definition["name"]), definition)
+            made = Environment.of_definition(str(definition["name"]), definition)
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
             raise BadInput(f"{folder / _DEFINITION} is no environment: {problem!r}") from problem
         made.version = None
@@ -239,7 +239,8 @@ class Environment:
         }
 
     @staticmethod
-    def _of_definition(name: str, definition: Mapping[str, Any]) -> Environment:
+    def of_definition(name: str, definition: Mapping[str, Any]) -> Environment:
+        """What ``as_dict`` gave, under *name*."""
         made = Environment(name)
         made.python = PythonSection.of_dict(definition.get("python") or {})
         made.docker = DockerSection.of_dict(definition.get("docker") or {})
@@ -271,11 +272,17 @@ class Environment:
             **({"environment_version": self.version} if self.version else {}),
         }
 
-    def _interpreter(self) -> Interpreter:
+    def python_path(self) -> str:
+        """The interpreter that runs use.  Raises ``NotFound`` for one that is not there."""
         path = self.python.interpreter_path
         if self.python.user_managed_dependencies and path not in sections.OURS:
-            return interpreter_at(sections.program(path))
-        return this_interpreter()
+            return sections.program(path)
+        return this_interpreter().path
+
+    def _interpreter(self) -> Interpreter:
+        path = self.python_path()
+        here = this_interpreter()
+        return here if path == here.path else interpreter_at(path)
 
     def _check(self, python: Interpreter) -> None:
         asked = self.python.conda_dependencies
@@ -329,7 +336,7 @@ class Environment:
 
 
 def _of_record(record: Mapping[str, Any]) -> Environment:
-    made = Environment._of_definition(str(record["name"]), record["definition"])
+    made = Environment.of_definition(str(record["name"]), record["definition"])
     made.version = str(record["version"])
     return made
 
