@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from jupyter_mlrun.errors import NotFound
 from jupyter_mlrun.sdk import uploading
-from jupyter_mlrun.sdk.dataset import Dataset, DatasetConsumptionConfig, FileDataset, all_of
+from jupyter_mlrun.sdk.consumption import DatasetConsumptionConfig
+from jupyter_mlrun.sdk.dataset import Dataset, FileDataset, all_of
 from jupyter_mlrun.sdk.datastore import DataPath, DataReference, Datastore, default_name, names, set_default
 from jupyter_mlrun.store import trees
 from jupyter_mlrun.store.registry import check_name
@@ -63,7 +64,7 @@ def upload_data(
     Args:
         workspace: where to.
         source: the folder or file.
-        target: the path on the datastore; default: the source's name.
+        target: the folder on the datastore; default: for a folder its name, for a file none.
         datastore: its name; default: the workspace's default one.
         name: the data set's name; default: made of the target's last step.
         overwrite: replace files that are there and differ.
@@ -71,15 +72,15 @@ def upload_data(
     """
     path = Path(source).expanduser()
     if not path.exists():
-        near = path.absolute().parent
+        near = os.path.abspath(path.parent)
         raise NotFound(f"{os.fspath(source)!r} does not exist", hint=f"it was looked for in {near}")
-    stem = path.absolute().name
-    place = trees.clean(target if target is not None else stem)
+    stem = os.path.basename(os.path.abspath(path))
+    place = trees.clean(target if target is not None else "" if path.is_file() else stem)
+    inside = "/".join(filter(None, (place, stem))) if path.is_file() else place
     called = check_name(
         "dataset", name or re.sub(r"[^\w.-]+", "-", place.rpartition("/")[2] or stem).strip("-.") or "data"
     )
     store = Datastore(workspace, datastore)
     say = uploading.bars(f"upload {stem}") if progress else uploading.silent()
     uploading.upload(workspace, store.name, path, place, overwrite=overwrite, say=say)
-    inside = "/".join(filter(None, (place, stem))) if path.is_file() else place
     return FileDataset(workspace, [(store.name, inside)]).register(workspace, called, create_new_version=True)

@@ -5,78 +5,32 @@ Reads datastores; writes ``datasets/NAME/VERSION.json`` (docs/format-data.md).
 
 from __future__ import annotations
 
+import operator
 import os
 import random
-import re
-import tempfile
+from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jupyter_mlrun.errors import BadInput, Conflict, NotFound
-from jupyter_mlrun.sdk.datastore import DataPath, DataReference, Datastore, write_out
+from jupyter_mlrun.errors import BadInput, Conflict, NotFound, StoreError
+from jupyter_mlrun.sdk import copies
+from jupyter_mlrun.sdk.consumption import DatasetConsumptionConfig
+from jupyter_mlrun.sdk.copies import MountContext
+from jupyter_mlrun.sdk.datastore import DataPath, DataReference, Datastore
 from jupyter_mlrun.store import datastores, snapshot, trees
 from jupyter_mlrun.store.packs import ObjectStore
-from jupyter_mlrun.store.registry import Versions
-from jupyter_mlrun.worker import unpack
+from jupyter_mlrun.store.registry import Versions, check_name
+from jupyter_mlrun.worker import notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from jupyter_mlrun.sdk.workspace import Workspace
     from jupyter_mlrun.store.datastores import Resolved
     from jupyter_mlrun.store.trees import Entry
 
-INPUT_NAME = re.compile(r"[a-zA-Z_]\w*\Z", re.ASCII)
-MODES = ("mount", "download", "direct")
 _ALONE = "data sets are files here; work on them in the script, with os, pandas or pyarrow"
-
-
-class DatasetConsumptionConfig:
-    """A data set as an input of a run.  Source: ``azureml.data.dataset_consumption_config``.
-
-    Args:
-        name: of the input: ``run.input_datasets[name]``, and a variable of the run.
-        dataset: what the run gets.
-        mode: ``mount`` (read-only, shared), ``download`` (a writable copy) or ``direct`` (as mount).
-        path_on_compute: where the run finds it; relative to its working folder.
-    """
-
-    def __init__(
-        self, name: str, dataset: FileDataset, mode: str = "direct", path_on_compute: str | None = None
-    ) -> None:
-        if mode not in MODES:
-            raise BadInput(f"{mode!r} is no mode of an input", hint="one of: " + ", ".join(MODES))
-        self.name = name
-        self.dataset, self.mode, self.path_on_compute = dataset, mode, path_on_compute
-
-    @property
-    def name(self) -> str:
-        """The input's name."""
-        return self._name
-
-    @name.setter
-    def name(self, name: str) -> None:
-        if not INPUT_NAME.match(str(name)):
-            raise BadInput(f"{name!r} is no name for an input", hint="letters, digits and '_', no digit first")
-        self._name = name
-
-    def as_mount(self, path_on_compute: str | None = None) -> DatasetConsumptionConfig:
-        """The same, mounted: read-only, shared with other runs."""
-        return DatasetConsumptionConfig(self.name, self.dataset, "mount", path_on_compute)
-
-    def as_download(self, path_on_compute: str | None = None) -> DatasetConsumptionConfig:
-        """The same, as a copy that the run may change."""
-        return DatasetConsumptionConfig(self.name, self.dataset, "download", path_on_compute)
-
-    def as_hdfs(self) -> NoReturn:
-        """Not here."""
-        raise NotImplementedError("there is no HDFS here: use as_mount() or as_download()")
-
-    def __repr__(self) -> str:
-        return f"DatasetConsumptionConfig({self.name!r}, {self.dataset!r}, {self.mode!r})"
 
 
 class FileDataset:
@@ -101,8 +55,8 @@ class FileDataset:
 
     @property
     def id(self) -> str | None:
-        """The registered version's id; None where it is not registered."""
-        return str(self._record["manifest"])[:32] if self._record else None
+        """The registered version's id, which no other has; None where it is not registered."""
+        return str(self._record["id"]) if self._record else None
 
     @property
     def name(self) -> str | None:
@@ -125,10 +79,8 @@ class FileDataset:
         return dict(self._record.get("tags") or {}) if self._record else {}
 
     @property
-    def data_changed_time(self) -> Any:
-        """When the registered version was made, as a ``datetime`` in UTC."""
-        from datetime import datetime, timezone
-
+    def data_changed_time(self) -> datetime | None:
+        """When the registered version was made, in UTC; None where it is not registered."""
         return datetime.fromtimestamp(self._record["created"], timezone.utc) if self._record else None
 
     @property
@@ -142,10 +94,15 @@ class FileDataset:
 
     def entries(self) -> list[Entry]:
         """Its files, as the manifest has them."""
-        return trees.entries(self._store, self.resolve().manifest)
+        return self.entries_of(self.resolve())
+
+    def entries_of(self, tree: Resolved) -> list[Entry]:
+        """The files of a tree that it was found to be."""
+        return trees.entries(self.store, tree.manifest)
 
     @property
-    def _store(self) -> ObjectStore:
+    def store(self) -> ObjectStore:
+        """Where its content is."""
         return ObjectStore(self.workspace.folder.objects)
 
     @property
@@ -164,7 +121,7 @@ class FileDataset:
     ) -> list[str]:
         """Copy its files into a folder (default: a new temporary one); returns their paths.
 
-        Raises ``Conflict`` for a file that is there already, unless *overwrite*.
+        Raises ``Conflict`` for a file that is there already, unless *overwrite*; then nothing was written.
         """
         try:
             found = self.entries()
@@ -172,20 +129,14 @@ class FileDataset:
             if ignore_not_found:
                 return []
             raise
-        folder = Path(target_path or tempfile.mkdtemp(prefix="dataset-"))
-        there = [e["path"] for e in found if os.path.lexists(folder / unpack.check_path(e["path"]))]
-        if there and not overwrite:
-            raise Conflict(
-                f"{str(folder)!r} has {len(there)} of these files already, like {there[0]!r}",
-                hint="give overwrite=True, or another folder",
-            )
-        reader = self._store.reader()
+        if target_path is not None:
+            return [str(path) for path in copies.copy_out(self.store, found, Path(target_path), overwrite=overwrite)]
+        folder = copies.temporary("dataset-")
         try:
-            for entry in found:
-                write_out(reader, entry, folder, overwrite=overwrite, show=False)
-        finally:
-            reader.close()
-        return [str(folder / entry["path"]) for entry in found]
+            return [str(path) for path in copies.copy_out(self.store, found, folder)]
+        except BaseException:
+            copies.remove_folder(folder)
+            raise
 
     def mount(self, mount_point: str | None = None, **_: Any) -> MountContext:
         """Its files in a folder of their own while a ``with`` block (or ``start()`` … ``stop()``) lasts."""
@@ -234,7 +185,7 @@ class FileDataset:
         return sorted(self.entries(), key=lambda entry: str(entry["path"]))
 
     def _part(self, files: list[Entry]) -> FileDataset:
-        made = trees.put(self._store, files)
+        made = trees.put(self.store, files)
         return FileDataset(self.workspace, self.paths, tree=datastores.Resolved(made.id, made.count, made.bytes, None))
 
     # ---- the registry ------------------------------------------------------------------------------------
@@ -252,38 +203,54 @@ class FileDataset:
         The same content is the same version.  Raises ``Conflict`` for a name that has other content already, unless
         *create_new_version*.
         """
+        check_name("dataset", name)
+        said = _said(description, tags)
         place = workspace or self.workspace
-        registry = Versions(place.folder, "dataset")
+        if place.folder.path != self.workspace.folder.path:
+            raise BadInput(
+                f"this data lies in workspace {self.workspace.name!r}, not in {place.name!r}",
+                hint=f"download() it and upload it to {place.name!r}",
+            )
         tree = self.resolve()
-        if registry.versions(name) and not create_new_version and registry.get(name)["manifest"] != tree.manifest:
+
+        def is_the_same(old: dict[str, Any]) -> bool:
+            if (old["manifest"], old.get("file")) == (tree.manifest, tree.file):
+                return True
+            if create_new_version:
+                return False
             raise Conflict(
                 f"there is a dataset {name!r} already, with other content",
                 hint="give create_new_version=True, or another name",
             )
+
         record = {
             "manifest": tree.manifest, "count": tree.count, "bytes": tree.bytes, "file": tree.file,
-            "paths": [list(pair) for pair in self.paths], "tags": dict(tags or {}), "description": description,
+            "paths": [list(pair) for pair in self.paths], "tags": {}, **said,
         }  # fmt: skip
-        found, fresh = registry.add(name, record, unless=lambda old: bool(old["manifest"] == tree.manifest))
-        if not fresh and (tags or description is not None):
-            change = {"tags": dict(tags or {}), **({} if description is None else {"description": description})}
-            found = registry.annotate(name, found["version"], **change)
+        registry = Versions(place.folder, "dataset")
+        found, fresh = registry.add(name, record, unless=is_the_same)
+        if not fresh and said:
+            found = registry.annotate(name, found["version"], **said)
         return of_record(place, found)
 
     def update(self, description: str | None = None, tags: Mapping[str, str] | None = None) -> FileDataset:
         """Say something else of the registered version; *tags* replaces all tags."""
-        change: dict[str, Any] = {} if description is None else {"description": description}
+        change = _said(description, tags)
         if tags is not None:
-            change.update(tags=dict(tags), remove_tags=sorted(set(self.tags) - set(tags)))
+            name, version = self._registered()
+            there = Versions(self.workspace.folder, "dataset").get(name, version)["tags"]
+            change["remove_tags"] = sorted(there.keys() - change["tags"].keys())
         return self._say(**change)
 
     def add_tags(self, tags: Mapping[str, str] | None = None) -> FileDataset:
         """Add tags to the registered version."""
-        return self._say(tags=dict(tags or {}))
+        return self._say(**_said(None, tags or {}))
 
     def remove_tags(self, tags: Sequence[str] | None = None) -> FileDataset:
         """Take tags away from the registered version."""
-        return self._say(remove_tags=list(tags or ()))
+        if isinstance(tags, str):
+            raise BadInput("the names of tags are given as a list", hint=f"remove_tags([{tags!r}])")
+        return self._say(remove_tags=[str(tag) for tag in tags or ()])
 
     def _say(self, **change: Any) -> FileDataset:
         name, version = self._registered()
@@ -291,11 +258,14 @@ class FileDataset:
         return self
 
     def unregister_all_versions(self) -> None:
-        """Forget every version of its name."""
+        """Forget every version of its name; runs that used one keep its content."""
         name, _ = self._registered()
         registry = Versions(self.workspace.folder, "dataset")
         for version in registry.versions(name):
-            registry.remove(name, version)
+            with suppress(NotFound):  # somebody else does the same
+                # somebody may have just found it
+                trees.touch(self.store, [registry.get(name, version)["manifest"]])
+                registry.remove(name, version)
         self._record = None
 
     def _registered(self) -> tuple[str, int]:
@@ -307,68 +277,40 @@ class FileDataset:
 
     def as_hdfs(self) -> NoReturn:
         """Not here."""
-        raise NotImplementedError("there is no HDFS here: use as_mount() or as_download()")
+        raise NotImplementedError("FileDataset.as_hdfs is not here: use as_mount() or as_download()")
 
     def as_cache(self, datacache_store: Any) -> NoReturn:
         """Not here."""
-        raise NotImplementedError("mounted data is cached by itself: use as_mount()")
+        raise NotImplementedError("FileDataset.as_cache is not here: use as_mount(), which is shared by runs")
 
     def hydrate(self, datacache_store: Any, replica_count: int | None = None) -> NoReturn:
         """Not here."""
-        raise NotImplementedError("mounted data is cached by itself: use as_mount()")
+        raise NotImplementedError("FileDataset.hydrate is not here: use as_mount(), which is shared by runs")
 
     def file_metadata(self, col: str) -> NoReturn:
         """Not here."""
-        raise NotImplementedError(f"there are no metadata columns: use to_path() and entries(); {_ALONE}")
+        raise NotImplementedError(f"FileDataset.file_metadata is not here: use to_path() and entries(); {_ALONE}")
 
     def filter(self, expression: Any) -> NoReturn:
         """Not here."""
-        raise NotImplementedError("filter by path: Dataset.File.from_files((datastore, 'folder/**/*.png'))")
+        raise NotImplementedError(
+            "FileDataset.filter is not here: use a pattern, Dataset.File.from_files((datastore, 'folder/**/*.png'))"
+        )
 
     def get_partition_key_values(self, partition_keys: Any = None) -> NoReturn:
         """Not here."""
-        raise NotImplementedError(f"files are not partitioned here; {_ALONE}")
+        raise NotImplementedError(f"FileDataset.get_partition_key_values is not here: use to_path(); {_ALONE}")
+
+    def __getitem__(self, key: Any) -> NoReturn:
+        raise NotImplementedError(f"FileDataset[…] is not here: use to_path(), take() and skip(); {_ALONE}")
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("a FileDataset is no list: use to_path() for the paths of its files")
 
     def __repr__(self) -> str:
         if self._record is not None:
             return f"FileDataset(name={self.name!r}, version={self.version}, {self._record['count']:,} files)"
         return f"FileDataset({', '.join(f'{store}/{path}' for store, path in self.paths) or 'a part'})"
-
-
-class MountContext:
-    """A data set's files in a folder, read-only, while it lasts."""
-
-    def __init__(self, dataset: FileDataset, mount_point: str | None) -> None:
-        self.dataset = dataset
-        self._own = mount_point is None
-        self._folder = mount_point or tempfile.mkdtemp(prefix="mount-")
-        self._file = dataset.resolve().file
-
-    @property
-    def mount_point(self) -> str:
-        """Where the files are; of a data set of one file, the file."""
-        return os.path.join(self._folder, self._file) if self._file else self._folder
-
-    def start(self) -> None:
-        """Bring the files."""
-        for path in self.dataset.download(self._folder, overwrite=True):
-            os.chmod(path, 0o400)
-
-    def stop(self) -> None:
-        """Take them away again."""
-        import shutil
-
-        for entry in self.dataset.entries():
-            Path(self._folder, entry["path"]).unlink(missing_ok=True)
-        if self._own:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        self.stop()
 
 
 class FileDatasetFactory:
@@ -391,11 +333,13 @@ class FileDatasetFactory:
         del is_file  # whether it is one file is seen when it is looked at
         if partition_format is not None:
             raise NotImplementedError(f"partition_format is not here; {_ALONE}")
-        items = list(path) if isinstance(path, list) else [path]
-        if not items:
+        pairs = [pair for item in (path if isinstance(path, list) else [path]) for pair in _pairs(item)]
+        if not pairs:
             raise BadInput("no paths were given", hint="(datastore, 'path') or a list of these")
-        pairs = [_pair(item) for item in items]
-        made = FileDataset(pairs[0][0].workspace, [(store.name, place) for store, place in pairs])
+        workspace = pairs[0][0].workspace
+        if any(store.workspace.folder.path != workspace.folder.path for store, _ in pairs):
+            raise BadInput("these datastores are of several workspaces", hint="upload to one of them")
+        made = FileDataset(workspace, [(store.name, place) for store, place in pairs])
         if validate:
             made.resolve()
         return made
@@ -406,25 +350,38 @@ class FileDatasetFactory:
     ) -> FileDataset:
         """Upload a folder to *target* (``(datastore, path)`` or a ``DataPath``) and give it as a data set."""
         if pattern is not None:
-            raise NotImplementedError("pattern is not here: upload, then from_files((datastore, 'folder/**/*.png'))")
-        store, place = _pair(target)
+            raise NotImplementedError(
+                "upload_directory(pattern=…) is not here: upload, then use from_files((datastore, 'folder/**/*.png'))"
+            )
+        pairs = _pairs(target)
+        if len(pairs) != 1:
+            raise BadInput(f"{target!r} is no one place", hint="(datastore, 'path') or a DataPath")
+        store, place = pairs[0]
         store.upload(src_dir, place, overwrite, show_progress)
         return FileDataset(store.workspace, [(store.name, place)])
 
 
-def _pair(item: Any) -> tuple[Datastore, str]:
-    if isinstance(item, DataPath):
-        return item.datastore, item.path_on_datastore
-    if isinstance(item, DataReference):
-        return item.datastore, item.path_on_datastore or ""
+def _pairs(item: Any) -> list[tuple[Datastore, str]]:
+    """The paths on datastores that somebody means."""
+    if isinstance(item, (DataPath, DataReference)):
+        return [(item.datastore, item.path_on_datastore or "")]
     if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Datastore):
-        return item[0], trees.clean(item[1])
-    if isinstance(item, str):
-        raise BadInput(
-            f"{item!r} is no path on a datastore",
-            hint="upload it first: %upload_data, or datastore.upload(...); then (datastore, 'path')",
-        )
+        below = item[1] if isinstance(item[1], list) else [item[1]]
+        return [(item[0], trees.clean(path)) for path in below]
+    if isinstance(item, (str, os.PathLike)):
+        raise _no_path(os.fspath(item))
     raise BadInput(f"a {type(item).__name__} is no path on a datastore", hint="(datastore, 'path') or a DataPath")
+
+
+def _no_path(text: str) -> BadInput:
+    """The cure for what is no path on a datastore: an address, or something on this computer."""
+    if "://" in text:
+        hint = "download it first (nothing is fetched from the network by itself), then %upload_data FILE"
+    elif os.path.exists(os.path.expanduser(text)):
+        hint = f"it is on this computer: %upload_data {text}, or datastore.upload(...); then (datastore, 'path')"
+    else:
+        hint = "name the datastore with it: (datastore, 'path'); Dataset.get_by_name(ws, 'name') for a data set"
+    return BadInput(f"{text!r} is no path on a datastore", hint=hint)
 
 
 class _Tabular:
@@ -458,9 +415,9 @@ class Dataset:
     def get_by_id(workspace: Workspace, id: str) -> FileDataset:  # noqa: A002 -- the reference's name
         """The registered data set with this id."""
         for record in Versions(workspace.folder, "dataset").records():
-            if record["manifest"].startswith(id) and len(id) >= 8:
+            if record["id"] == id:
                 return of_record(workspace, record)
-        raise NotFound(f"no dataset has the id {id!r}", hint="jupyter mlrun datasets lists them")
+        raise NotFound(f"no dataset has the id {id!r}", hint="jupyter mlrun datasets --json shows them")
 
     @staticmethod
     def get_all(workspace: Workspace) -> dict[str, FileDataset]:
@@ -470,7 +427,13 @@ class Dataset:
 
 def of_record(workspace: Workspace, record: Mapping[str, Any]) -> FileDataset:
     """The data set of a registry's record."""
-    tree = datastores.Resolved(record["manifest"], record["count"], record["bytes"], record.get("file"))
+    try:
+        tree = datastores.Resolved(record["manifest"], record["count"], record["bytes"], record.get("file"))
+    except KeyError as problem:
+        raise StoreError(
+            f"the record of dataset {record.get('name')}:{record.get('version')} is damaged: it has no {problem}",
+            hint="restore it from a backup",
+        ) from problem
     return FileDataset(workspace, [(s, p) for s, p in record.get("paths", ())], tree=tree, record=record)
 
 
@@ -486,7 +449,19 @@ def of_manifest(workspace: Workspace, manifest_id: str) -> FileDataset:
     return FileDataset(workspace, tree=datastores.Resolved(manifest_id, found.count, found.bytes, None))
 
 
+def _said(description: str | None, tags: Mapping[str, str] | None) -> dict[str, Any]:
+    """What is said of a data set, as it is kept; nothing where nothing was said."""
+    if description is not None and not isinstance(description, str):
+        raise BadInput(f"a description is text, not a {type(description).__name__}")
+    said: dict[str, Any] = {} if tags is None else {"tags": notes.texts(tags, "tags")}
+    return said if description is None else {**said, "description": description}
+
+
 def _count(count: int) -> int:
-    if count < 0:
-        raise BadInput(f"{count!r} is no number of files")
-    return count
+    try:
+        found = operator.index(count)
+    except TypeError:
+        found = -1
+    if found < 0:
+        raise BadInput(f"{count!r} is no number of files", hint="give a whole number, 0 or more")
+    return found

@@ -6,14 +6,13 @@ Reads and writes ``datastores/`` and the content store, through ``store.datastor
 from __future__ import annotations
 
 import os
-import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jupyter_mlrun.errors import BadInput, Conflict, NotFound
+from jupyter_mlrun.errors import BadInput, Conflict, NotFound, StoreError
 from jupyter_mlrun.rundir import dump_json, read_json_if_there, write_atomic
-from jupyter_mlrun.sdk import uploading
+from jupyter_mlrun.sdk import copies, uploading
+from jupyter_mlrun.sdk.consumption import INPUT_NAME, check_input_name
 from jupyter_mlrun.store import trees
 from jupyter_mlrun.store.datastores import DEFAULT, Contents
 from jupyter_mlrun.store.registry import Named, check_name
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jupyter_mlrun.sdk.workspace import Workspace
-
-_NAME = re.compile(r"[a-zA-Z_]\w*\Z", re.ASCII)
 
 
 class Datastore:
@@ -69,8 +66,10 @@ class Datastore:
         """Forget this datastore; data sets that were registered from it keep their content."""
         if self.name == DEFAULT:
             raise Conflict(f"{DEFAULT!r} belongs to every workspace and stays")
+        contents = Contents(self.workspace.folder, self.name)
+        trees.touch(contents.store, contents.manifests())
+        contents.remove()
         Named(self.workspace.folder, "datastore").remove(self.name)
-        shutil.rmtree(Contents(self.workspace.folder, self.name).folder, ignore_errors=True)
 
     # ---- content ---------------------------------------------------------------------------------------
 
@@ -92,17 +91,22 @@ class Datastore:
             overwrite: replace files that are there and differ; else they stay, and are named.
             show_progress: print ``Uploading …`` and ``Uploaded …, 4 files out of an estimated total of 9``.
         """
-        source = Path(src_dir)
+        source = Path(src_dir).expanduser()
+        if source.is_file():
+            raise BadInput(f"{os.fspath(src_dir)!r} is a file", hint="use upload_files for single files")
         if not source.is_dir():
-            what = "is a file" if source.is_file() else "does not exist"
-            hint = (
-                "use upload_files for single files" if source.is_file() else f"it was looked for at {source.absolute()}"
+            raise NotFound(
+                f"the folder {os.fspath(src_dir)!r} does not exist", hint=f"it was looked for at {source.absolute()}"
             )
-            raise NotFound(f"the folder {os.fspath(src_dir)!r} {what}", hint=hint)
         target = trees.clean(target_path or "")
+        self._check_registered()
         say = uploading.lines(os.fspath(src_dir)) if show_progress else uploading.silent()
         uploading.upload(self.workspace, self.name, source, target, overwrite=overwrite, say=say)
         return DataReference(self, path_on_datastore=target or None)
+
+    def _check_registered(self) -> None:
+        if self.name not in names(self.workspace):
+            raise NotFound(f"the datastore {self.name!r} was unregistered", hint="register it again")
 
     def upload_files(
         self,
@@ -115,16 +119,17 @@ class Datastore:
         """Upload these files; returns a reference to *target_path*.
 
         Args:
-            files: paths; each keeps its path below *relative_root*, else its name alone.
-            relative_root: a folder above all of them.
+            files: paths; each keeps its path below *relative_root*.
+            relative_root: a folder above all of them; default: the deepest that is.
             target_path: where on the datastore; None is its root.
             overwrite: replace files that are there and differ.
             show_progress: print what is uploaded.
         """
         target = trees.clean(target_path or "")
-        say = uploading.lines("") if show_progress else uploading.silent()
-        pairs = [(Path(file), _name_of(Path(file), relative_root)) for file in files]
-        uploading.upload_files(self.workspace, self.name, pairs, target, overwrite=overwrite, say=say)
+        named = _named(files, relative_root)
+        self._check_registered()
+        say = uploading.lines() if show_progress else uploading.silent()
+        uploading.upload_files(self.workspace, self.name, named, target, overwrite=overwrite, say=say)
         return DataReference(self, path_on_datastore=target or None)
 
     def download(
@@ -134,18 +139,21 @@ class Datastore:
 
         Returns the number of files; one that is there already stays unless *overwrite*.
         """
-        contents = Contents(self.workspace.folder, self.name)
-        found = contents.entries(trees.clean(prefix or ""))
+        path = trees.clean(prefix or "")
+        view = Contents(self.workspace.folder, self.name).view()
+        found = view.entries(path)
         if not found:
-            raise NotFound(
-                f"nothing lies at {prefix or '/'!r} on datastore {self.name!r}",
-                hint=did_you_mean(prefix or "", contents.read()[1]),
-            )
-        reader = contents.store.reader()
-        try:
-            return sum(write_out(reader, e, Path(target_path), overwrite=overwrite, show=show_progress) for e in found)
-        finally:
-            reader.close()
+            raise view.nothing_at(path)
+        folder, wanted = Path(target_path), []
+        for entry in found:
+            if not overwrite and copies.is_there(folder / unpack.check_path(entry["path"])):
+                if show_progress:
+                    print(f"Target already exists. Skipping download for {folder / entry['path']}")
+            else:
+                wanted.append(entry)
+        lines = uploading.counted_lines("Downloaded", len(wanted)) if show_progress else lambda _: None
+        copies.copy_out(view.store, wanted, folder, overwrite=overwrite, each=lines)
+        return len(wanted)
 
     # ---- references ------------------------------------------------------------------------------------
 
@@ -222,20 +230,26 @@ class DataReference:
                 if mode == "upload"
                 else BadInput(f"{mode!r} is no mode", hint="mount or download")
             )
-        self.datastore, self.path_on_datastore = datastore, path_on_datastore
-        self.data_reference_name = data_reference_name or self._default_name()
+        self.datastore, self.path_on_datastore = datastore, trees.clean(path_on_datastore or "") or None
+        self.data_reference_name = check_input_name(data_reference_name or self._default_name())
         self.mode, self.path_on_compute, self.overwrite = mode, path_on_compute, overwrite
-        if not _NAME.match(self.data_reference_name):
-            raise BadInput(
-                f"{self.data_reference_name!r} is no name for an input", hint="letters, digits and '_', no digit first"
-            )
 
     def _default_name(self) -> str:
         from hashlib import sha256
 
-        if self.path_on_datastore is None:
+        if self.path_on_datastore is None and INPUT_NAME.match(self.datastore.name):
             return self.datastore.name
-        return sha256(f"{self.datastore.name}/{self.path_on_datastore}".encode()).hexdigest()[:32].translate(_LETTERS)
+        text = f"{self.datastore.name}/{self.path_on_datastore or ''}"
+        return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32].translate(_LETTERS)
+
+    @staticmethod
+    def create(
+        data_reference_name: str | None = None, datapath: DataPath | None = None, datapath_compute_binding: Any = None
+    ) -> DataReference:
+        """A reference to a ``DataPath``."""
+        if datapath is None:
+            raise BadInput("a DataReference needs a datapath", hint="give a DataPath(datastore, 'path')")
+        return datapath.create_data_reference(data_reference_name, datapath_compute_binding)
 
     def path(self, path: str | None = None, data_reference_name: str | None = None) -> DataReference:
         """The same, further down."""
@@ -280,7 +294,7 @@ class DataPath:
         self, datastore: Datastore | None = None, path_on_datastore: str | None = None, name: str | None = None
     ) -> None:
         if datastore is None:
-            raise BadInput("a DataPath needs a datastore")
+            raise BadInput("a DataPath needs a datastore", hint="DataPath(datastore, 'folder')")
         self.datastore, self.name = datastore, name
         self.path_on_datastore = trees.clean(path_on_datastore or "")
 
@@ -289,8 +303,12 @@ class DataPath:
         """The datastore's name."""
         return self.datastore.name
 
-    def create_data_reference(self, data_reference_name: str | None = None, **_: Any) -> DataReference:
+    def create_data_reference(
+        self, data_reference_name: str | None = None, datapath_compute_binding: Any = None
+    ) -> DataReference:
         """A reference to it."""
+        if datapath_compute_binding is not None:
+            raise NotImplementedError("a DataPathComputeBinding is not here: use as_mount() or as_download()")
         return DataReference(self.datastore, data_reference_name, self.path_on_datastore or None)
 
     @staticmethod
@@ -309,8 +327,13 @@ def names(workspace: Workspace) -> list[str]:
 
 def default_name(workspace: Workspace) -> str:
     """The name of the default datastore."""
-    found = read_json_if_there(workspace.folder.path / "datastore.json") or {}
-    return str(found.get("default") or DEFAULT)
+    path = workspace.folder.path / "datastore.json"
+    try:
+        found = (read_json_if_there(path) or {}).get("default")
+    except (ValueError, AttributeError) as problem:
+        raise StoreError(f"{path} is damaged: {problem}", hint="choose the default datastore again") from problem
+    # one that was unregistered is no default any more
+    return found if found in names(workspace) else DEFAULT
 
 
 def set_default(workspace: Workspace, name: str) -> None:
@@ -321,34 +344,21 @@ def set_default(workspace: Workspace, name: str) -> None:
     write_atomic(workspace.folder.path / "datastore.json", dump_json({"default": name}))
 
 
-def _name_of(file: Path, relative_root: str | None) -> str:
-    if relative_root is None:
-        return file.name
-    try:
-        return str(file.absolute().relative_to(Path(relative_root).absolute()))
-    except ValueError as problem:
-        raise BadInput(
-            f"{str(file)!r} is not below {relative_root!r}", hint="give a folder above all files"
-        ) from problem
-
-
-def write_out(reader: unpack.PackReader, entry: dict[str, Any], folder: Path, *, overwrite: bool, show: bool) -> bool:
-    """Write one file of a tree below *folder*; whether it was written."""
-    path = folder / unpack.check_path(entry["path"])
-    if os.path.lexists(path):
-        if not overwrite:
-            if show:
-                print(f"{path} is there already; kept")
-            return False
-        path.unlink()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        if "link" in entry:
-            os.symlink(entry["link"], aside)
-        else:
-            unpack.write_file(str(aside), entry, reader)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-    return True
+def _named(files: Sequence[str | os.PathLike[str]], relative_root: str | None) -> dict[str, str]:
+    """The absolute paths of files, with what each is called below the root."""
+    if isinstance(files, (str, os.PathLike)) or not files:
+        raise BadInput(f"{files!r} is no list of files", hint="give a list: upload_files(['data/a.csv'])")
+    paths = [os.path.abspath(os.path.expanduser(file)) for file in files]
+    for given, path in zip(files, paths, strict=True):
+        if os.path.isdir(path):
+            raise BadInput(f"{os.fspath(given)!r} is a folder", hint="use upload for folders")
+        if not os.path.isfile(path):
+            raise NotFound(f"the file {os.fspath(given)!r} does not exist", hint=f"it was looked for at {path}")
+    root = os.path.commonpath([os.path.dirname(path) for path in paths])
+    if relative_root is not None:
+        top = os.path.abspath(os.path.expanduser(relative_root))
+        if os.path.commonpath([root, top]) != top:
+            outside = next(path for path in paths if os.path.commonpath([path, top]) != top)
+            raise BadInput(f"{outside!r} is not below {relative_root!r}", hint="give a folder above all files")
+        root = top
+    return {path: os.path.relpath(path, root) for path in paths}

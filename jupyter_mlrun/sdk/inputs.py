@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import BadInput, NotFound
+from jupyter_mlrun.sdk.consumption import INPUT_NAME
 from jupyter_mlrun.sdk.data import DataReference, Dataset, DatasetConsumptionConfig, FileDataset, datasets, datastores
-from jupyter_mlrun.sdk.dataset import INPUT_NAME
 from jupyter_mlrun.sdk.environment import RESERVED
 from jupyter_mlrun.store import snapshot, trees
 from jupyter_mlrun.words import did_you_mean

@@ -7,24 +7,27 @@ can be seen, and what was stored is not stored again.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from jupyter_mlrun.errors import BadInput, SnapshotError
 from jupyter_mlrun.store import snapshot, trees
+from jupyter_mlrun.store.datascan import NO_LIMIT
 from jupyter_mlrun.store.datastores import Contents
 from jupyter_mlrun.store.home import need_registries
 from jupyter_mlrun.store.packs import ObjectStore
+from jupyter_mlrun.store.scan import Folder, Known, Plan
 from jupyter_mlrun.ui.progress import Bar
-from jupyter_mlrun.worker.finish import size_text
+from jupyter_mlrun.ui.words import size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping
 
     from jupyter_mlrun.sdk.workspace import Workspace
     from jupyter_mlrun.store.datastores import Placed
-    from jupyter_mlrun.store.snapshot import Plan, Progress, Snapshot
+    from jupyter_mlrun.store.snapshot import Progress, Snapshot
 
 SHOWN = 20
 
@@ -48,7 +51,10 @@ class Say(Protocol):
     def step(self, progress: Progress) -> None:
         """A file begins or has ended."""
 
-    def done(self, uploaded: Uploaded, target: str) -> None:
+    def stopped(self, problem: BaseException) -> None:
+        """It did not come to its end."""
+
+    def done(self, uploaded: Uploaded) -> None:
         """It is there."""
 
 
@@ -60,18 +66,30 @@ class Silent:
         for path, why in plan.left_out[:SHOWN]:
             print(f"left out: {path} ({why})")
         if len(plan.left_out) > SHOWN:
-            print(f"left out: {len(plan.left_out) - SHOWN} more")
+            print(f"left out: {len(plan.left_out) - SHOWN:,} more")
 
     def step(self, progress: Progress) -> None:
         """Nothing."""
 
-    def done(self, uploaded: Uploaded, target: str) -> None:
+    def stopped(self, problem: BaseException) -> None:
+        """Nothing."""
+
+    def done(self, uploaded: Uploaded) -> None:
         """Names files that are there with other content."""
         kept = uploaded.placed.kept
         for path in kept[:SHOWN]:
-            print(f"Target already exists. Skipping upload for {'/'.join(filter(None, (target, path)))}")
+            print(f"Target already exists. Skipping upload for {path}")
         if kept:
-            print(f"{len(kept)} files differ from what is there and were kept; overwrite=True replaces them")
+            print(f"{len(kept):,} files differ from what is there and were kept; overwrite=True replaces them")
+
+
+def _say_how_to_go_on(problem: BaseException) -> None:
+    """That nothing is lost, where that is so."""
+    if isinstance(problem, BadInput) and not isinstance(problem, SnapshotError):
+        return
+    how = "was interrupted" if isinstance(problem, KeyboardInterrupt) else "stopped"
+    text = f"The upload {how}. What is stored stays: run it again, and it goes on where it stopped."
+    print(text, file=sys.stderr)
 
 
 class Lines(Silent):
@@ -79,23 +97,33 @@ class Lines(Silent):
 
     MOST = 500
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str | None = None) -> None:
         self.prefix = prefix
+
+    def start(self, plan: Plan) -> None:
+        """Finds out how files are called here, unless that was said."""
+        super().start(plan)
+        if self.prefix is None:
+            self.prefix = os.path.relpath(plan.root)
 
     def step(self, progress: Progress) -> None:
         """``Uploading X`` and ``Uploaded X, n files out of an estimated total of N``."""
         every = -(-progress.files_total // self.MOST)
         if progress.files_done % every and progress.files_done != progress.files_total:
             return
-        path = os.path.join(self.prefix, progress.path)
+        path = os.path.normpath(os.path.join(self.prefix or "", progress.path))
         if progress.event == "begin":
             print(f"Uploading {path}")
-        else:
+        elif progress.event == "end":
             print(f"Uploaded {path}, {progress.files_done} files out of an estimated total of {progress.files_total}")
 
-    def done(self, uploaded: Uploaded, target: str) -> None:
+    def stopped(self, problem: BaseException) -> None:
+        """That nothing is lost."""
+        _say_how_to_go_on(problem)
+
+    def done(self, uploaded: Uploaded) -> None:
         """``Uploaded N files``."""
-        super().done(uploaded, target)
+        super().done(uploaded)
         same = uploaded.tree.count - uploaded.files
         print(f"Uploaded {uploaded.files} files" + (f", {same} were there already" if same else ""))
 
@@ -108,23 +136,29 @@ class Bars(Silent):
         self.bar: Bar | None = None
 
     def start(self, plan: Plan) -> None:
-        """Draw it empty."""
+        """Make it."""
         super().start(plan)
-        self.bar = Bar(self.title, plan.bytes).__enter__()
+        self.bar = Bar(self.title, plan.bytes)
 
     def step(self, progress: Progress) -> None:
         """Draw how far it is."""
         if self.bar is not None:
-            self.bar.to(progress.bytes_done, f"{progress.files_done} of {progress.files_total} files")
+            self.bar.to(progress.bytes_done, f"{progress.files_done:,} of {progress.files_total:,} files")
 
-    def done(self, uploaded: Uploaded, target: str) -> None:
+    def stopped(self, problem: BaseException) -> None:
+        """End it, and say that nothing is lost."""
+        if self.bar is not None:
+            self.bar.__exit__(type(problem), problem, None)
+        _say_how_to_go_on(problem)
+
+    def done(self, uploaded: Uploaded) -> None:
         """Say what was moved."""
         if self.bar is not None:
             self.bar.__exit__(None, None, None)
-        super().done(uploaded, target)
+        super().done(uploaded)
         tree = uploaded.tree
-        moved = f"{uploaded.files:,} files moved" if uploaded.files else "nothing moved"
-        print(f"{tree.count:,} files, {size_text(tree.bytes)}: {moved}, {size_text(uploaded.bytes)} new")
+        moved = f"{uploaded.files:,} files moved, {size(uploaded.bytes)} new" if uploaded.files else "nothing moved"
+        print(f"{tree.count:,} files, {size(tree.bytes)}: {moved}")
 
 
 def upload(workspace: Workspace, datastore: str, source: Path, target: str, *, overwrite: bool, say: Say) -> Uploaded:
@@ -137,59 +171,91 @@ def upload(workspace: Workspace, datastore: str, source: Path, target: str, *, o
     plan = snapshot.scan_data(source, store=store)
     if not plan.count:
         raise BadInput(f"{os.fspath(source)!r} has no files", hint="nothing was uploaded; give a folder that has some")
-    say.start(plan)
-    counter = _Counter(say)
-    tree = snapshot.take_data(store, plan, progress=counter)
-    placed = Contents(workspace.folder, datastore).put(target, tree, overwrite=overwrite)
-    uploaded = Uploaded(tree, placed, counter.files, counter.bytes)
-    say.done(uploaded, target)
-    return uploaded
+    return _upload(workspace, datastore, plan, target, overwrite=overwrite, say=say)
 
 
 def upload_files(
-    workspace: Workspace, datastore: str, files: Sequence[tuple[Path, str]], target: str, *, overwrite: bool, say: Say
+    workspace: Workspace, datastore: str, files: Mapping[str, str], target: str, *, overwrite: bool, say: Say
 ) -> Uploaded:
-    """Upload single files, each under the name given with it."""
+    """Upload single files: *files* has their absolute paths, with the path that each gets below *target*."""
     need_registries(workspace.folder)
+    root = os.path.commonpath([os.path.dirname(path) for path in files])
+    names = {os.path.relpath(path, root): name for path, name in files.items()}
+    return _upload(workspace, datastore, _plan_of(root, names), target, names, overwrite=overwrite, say=say)
+
+
+def _plan_of(root: str, paths: Iterable[str]) -> Plan:
+    """A plan of these files alone; nothing is remembered of it."""
+    folders: dict[str, Folder] = {}
+    for path in paths:
+        folder, name = os.path.split(path)
+        s = os.stat(os.path.join(root, path))
+        found = folders.setdefault(folder, Folder(folder, b""))
+        found.files.append((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_mode))
+        found.count += 1
+        found.bytes += s.st_size
+    total = sum(folder.bytes for folder in folders.values())
+    count = sum(folder.count for folder in folders.values())
+    listed = [folders[path] for path in sorted(folders)]
+    return Plan(Path(root), listed, [], [], count, total, NO_LIMIT, Known(), "files")
+
+
+def _upload(
+    workspace: Workspace,
+    datastore: str,
+    plan: Plan,
+    target: str,
+    names: Mapping[str, str] | None = None,
+    *,
+    overwrite: bool,
+    say: Say,
+) -> Uploaded:
     store = ObjectStore(workspace.folder.objects)
-    missing = [str(path) for path, _ in files if not path.is_file()]
-    if missing or not files:
-        raise SnapshotError(f"no such file: {', '.join(missing[:SHOWN])}" if missing else "no files to upload")
-    found, counter = [], _Counter(say, total=len(files))
-    for path, name in files:
-        plan = snapshot.scan_data(path, store=store)
+    counter = _Counter(say)
+    say.start(plan)
+    try:
         tree = snapshot.take_data(store, plan, progress=counter)
-        (entry,) = trees.entries(store, tree.id)
-        found.append({**entry, "path": trees.clean(name, "name for a file")})
-    whole = trees.put(store, trees.merge([], found, overwrite=True).files)
-    placed = Contents(workspace.folder, datastore).put(target, whole, overwrite=overwrite)
-    uploaded = Uploaded(whole, placed, counter.files, counter.bytes)
-    say.done(uploaded, target)
+        if names is not None:
+            found = [{**e, "path": names[e["path"]]} for e in trees.entries(store, tree.id)]
+            tree = trees.put(store, trees.merge([], found, overwrite=True).files)
+        placed = Contents(workspace.folder, datastore).put(target, tree, overwrite=overwrite)
+    except BaseException as problem:
+        say.stopped(problem)
+        raise
+    uploaded = Uploaded(tree, placed, counter.files, counter.bytes)
+    say.done(uploaded)
     return uploaded
 
 
 class _Counter:
-    """Counts what was moved, over one or several trees."""
+    """Counts what is moved."""
 
-    def __init__(self, say: Say, total: int | None = None) -> None:
-        self.say, self.total = say, total
-        self.files = self.bytes = self._before = 0
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        self.files = self.bytes = 0
 
     def __call__(self, progress: Progress) -> None:
-        if progress.event == "end":
-            self.files += 1
-            if self.total is None:
-                self.bytes = progress.bytes_new
-            else:
-                self.bytes += progress.bytes_new
-        if self.total is not None:
-            progress = progress._replace(files_done=self.files, files_total=self.total)
+        self.bytes = progress.bytes_new
+        self.files += progress.event == "end"
         self.say.step(progress)
 
 
-def lines(prefix: str) -> Say:
-    """The reference's lines, paths beginning with *prefix*."""
+def lines(prefix: str | None = None) -> Say:
+    """The reference's lines, paths beginning with *prefix* (default: as they are called from here)."""
     return Lines(prefix)
+
+
+def counted_lines(what: str, total: int) -> Callable[[Path], None]:
+    """Prints ``Downloaded X, n files out of an estimated total of N``; of very many files only some."""
+    done, every = 0, -(-total // Lines.MOST) or 1
+
+    def say(path: Path) -> None:
+        nonlocal done
+        done += 1
+        if done % every == 0 or done == total:
+            print(f"{what} {path}, {done} files out of an estimated total of {total}")
+
+    return say
 
 
 def bars(title: str) -> Say:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import time
 from bisect import bisect_left
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -167,6 +169,13 @@ class Contents:
     def manifests(self) -> list[str]:
         """What ``gc`` must keep.  Manifests of earlier versions were made young when they were replaced."""
         return list(self.read()[1].values())
+
+    def remove(self) -> None:
+        """Forget what lies there; ``gc`` sweeps what a kill leaves of it."""
+        away = self.place.trash / f"{self.name}.datastore.{time.time_ns()}"
+        with suppress(FileNotFoundError):  # nothing was ever uploaded
+            os.rename(self.folder, away)
+            shutil.rmtree(away)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number}.json"
