@@ -133,6 +133,8 @@ def test_submit_takes_a_config(home: Path, tmp_path: Path) -> None:
     run = one.submit(ScriptRunConfig(str(tmp_path / "project"), "a.py"), tags={"a": "b"})
     assert run.wait_for_completion().status == "Completed"
     assert (run.tags, list(one.get_runs())) == ({"a": "b"}, [run])
+    with pytest.warns(UserWarning, match="without effect here: show_output"), pytest.raises(BadInput):
+        one.submit("a.py", show_output=True)
     with pytest.raises(BadInput, match="a str cannot be submitted"):
         one.submit("a.py")
     with pytest.raises(BadInput, match="tags are given as a dict"):

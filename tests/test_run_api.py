@@ -260,6 +260,18 @@ def test_details(run: Run) -> None:
         _ = details.nonsense
 
 
+def test_inputs_are_paths_by_name(run: Run) -> None:
+    assert run.input_datasets == {}
+    inputs = {"data": {"path": "/somewhere/data", "mode": "mount", "tree": "/tree"}}
+    run.directory.input_paths.write_text(json.dumps({"inputs": inputs, "links": []}))
+    assert run.input_datasets == {"data": "/somewhere/data"}
+    assert run.input_datasets["data"] == "/somewhere/data"
+    with pytest.raises(KeyError, match="no input 'other'; it has: data"):
+        _ = run.input_datasets["other"]
+    with pytest.raises(KeyError, match=r"write to \./outputs"):
+        _ = run.output_datasets["model"]
+
+
 def test_the_environment_it_ran_in(run: Run) -> None:
     found = run.get_environment()
     assert (found.name, found.python.interpreter_path) == ("this interpreter", sys.executable)

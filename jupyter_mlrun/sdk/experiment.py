@@ -6,6 +6,7 @@ Reads the listing of a workspace; writes ``<workspace>/experiments/<name>.jsonl`
 from __future__ import annotations
 
 import os
+import warnings
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ class Experiment:
         from jupyter_mlrun.sdk.submit import submit
 
         if kwargs:
-            raise BadInput(f"submit() knows no {min(kwargs)!r}", hint="it takes a config and tags")
+            warnings.warn(f"submit() takes a config and tags; without effect here: {', '.join(kwargs)}", stacklevel=2)
         if not hasattr(config, "to_request"):
             raise BadInput(f"a {type(config).__name__} cannot be submitted", hint="submit a ScriptRunConfig")
         request = config.to_request(self._name, notes.texts(tags, "tags") if tags else None)

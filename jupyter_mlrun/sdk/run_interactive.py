@@ -171,7 +171,7 @@ def _snapshot(place: WorkspaceDir, folder: str | os.PathLike[str] | None) -> dic
         return take(place, folder)
     except (SnapshotError, StoreError) as problem:
         cure = "snapshot_directory=None takes none; an .amlignore leaves files out"
-        warnings.warn(f"no snapshot of {os.fspath(folder)!r}: {problem.message} ({cure})", stacklevel=5)
+        warnings.warn(f"no snapshot of {os.fspath(folder)!r}: {problem.message} ({cure})", stacklevel=4)
         return None
 
 

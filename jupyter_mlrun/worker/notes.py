@@ -6,7 +6,6 @@ number of processes may annotate at once and who said what is kept.  Standard li
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import json
 import os
@@ -31,6 +30,8 @@ def annotate(path: str, *, first: Optional[Mapping[str, str]] = None, **change: 
 
     Raises ``Conflict`` for a property that has another value already: properties are written once.
     """
+    import fcntl  # notes are read on Windows, too
+
     make_folder(os.path.dirname(path))
     fd = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
