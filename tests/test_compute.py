@@ -15,6 +15,7 @@ from jupyter_mlrun.sdk import compute, once
 from jupyter_mlrun.sdk.compute import (
     AmlCompute,
     AmlComputeProvisioningConfiguration,
+    AmlComputeStatus,
     ComputeTarget,
     ComputeTargetException,
     RemoteCompute,
@@ -178,6 +179,8 @@ def test_what_it_tells_of_itself(home: Path) -> None:
     assert told["status"]["nodeStateCounts"]["runningNodeCount"] == 0
     assert made.status.serialize()["allocationState"] == "Steady"
     assert made.created_on is not None
+    status = made.get_status()
+    assert AmlComputeStatus.deserialize(status.serialize()) == status
     again = ComputeTarget.deserialize(Workspace(), told)
     assert (again.name, again.type, again.tags, again.description) == ("mine", "AmlCompute", {"team": "a"}, "d")
     created = made.created_on

@@ -81,7 +81,7 @@ class ComputeTarget:
     @staticmethod
     def create(
         workspace: Workspace, name: str, provisioning_configuration: AmlComputeProvisioningConfiguration
-    ) -> ComputeTarget:
+    ) -> AmlCompute:
         """Make a compute; one of that name takes the new configuration.
 
         Raises ``BadInput`` for a configuration or name that cannot be, ``Conflict`` for ``local``.
@@ -95,7 +95,7 @@ class ComputeTarget:
         check_name("compute", name)
         Named(workspace.folder, "compute").put(name, provisioning_configuration.record())
         say_no_gpu(name, provisioning_configuration.vm_size)
-        made = ComputeTarget(workspace, name)
+        made = AmlCompute(workspace, name)
         made._new = True
         return made
 
@@ -399,6 +399,12 @@ class RemoteCompute(ComputeTarget):
     ) -> RemoteComputeAttachConfiguration:
         """What ``ComputeTarget.attach`` would take; no password is kept."""
         return RemoteComputeAttachConfiguration(username, address, ssh_port)
+
+    def get_credentials(self) -> NoReturn:
+        """Not here: no password is kept."""
+        raise NotImplementedError(
+            "RemoteCompute.get_credentials is not here: no credentials are kept, use your ssh keys"
+        )
 
 
 def compute_targets(workspace: Workspace) -> dict[str, ComputeTarget]:

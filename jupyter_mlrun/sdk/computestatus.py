@@ -5,11 +5,9 @@ Reads and writes nothing.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
 
 
 def _camel(name: str) -> str:
@@ -33,6 +31,12 @@ class ScaleSettings:
             "nodeIdleTimeBeforeScaleDown": f"PT{int(self.idle_seconds_before_scaledown)}S",
         }
 
+    @staticmethod
+    def deserialize(object_dict: dict[str, Any]) -> ScaleSettings:
+        """What ``serialize`` gave."""
+        idle = str(object_dict["nodeIdleTimeBeforeScaleDown"])
+        return ScaleSettings(object_dict["minNodeCount"], object_dict["maxNodeCount"], float(idle.strip("PTS")))
+
 
 @dataclass(frozen=True)
 class AmlComputeNodeStateCounts:
@@ -48,6 +52,11 @@ class AmlComputeNodeStateCounts:
     def serialize(self) -> dict[str, Any]:
         """As a dict, as the reference writes it."""
         return {_camel(name): value for name, value in asdict(self).items()}
+
+    @staticmethod
+    def deserialize(object_dict: dict[str, Any]) -> AmlComputeNodeStateCounts:
+        """What ``serialize`` gave."""
+        return AmlComputeNodeStateCounts(**{one.name: object_dict[_camel(one.name)] for one in _COUNTS})
 
 
 @dataclass(frozen=True)
@@ -77,3 +86,19 @@ class AmlComputeStatus:
             else:
                 found[_camel(name)] = value.isoformat() if hasattr(value, "isoformat") else value
         return found
+
+    @staticmethod
+    def deserialize(object_dict: dict[str, Any]) -> AmlComputeStatus:
+        """What ``serialize`` gave."""
+        found = {one.name: object_dict.get(_camel(one.name)) for one in fields(AmlComputeStatus)}
+        for name in _TIMES:
+            found[name] = None if found[name] is None else datetime.fromisoformat(str(found[name]))
+        found["scale_settings"] = ScaleSettings.deserialize(object_dict["scaleSettings"])
+        found["node_state_counts"] = AmlComputeNodeStateCounts.deserialize(object_dict["nodeStateCounts"])
+        return AmlComputeStatus(**found)  # type: ignore[arg-type] # the values of a dict have no types
+
+
+_COUNTS = fields(AmlComputeNodeStateCounts)
+_TIMES = (
+    "allocation_state_transition_time", "creation_time", "modified_time", "provisioning_state_transition_time",
+)  # fmt: skip
