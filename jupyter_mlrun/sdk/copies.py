@@ -66,13 +66,18 @@ def is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder, and no link to one, has this name."""
+    return path.is_dir() and not path.is_symlink()
+
+
 def _check(folder: Path, paths: Sequence[Path], *, overwrite: bool) -> None:
     """Find what is in the way before anything is written."""
     if is_there(folder) and not folder.is_dir():
         raise Conflict(f"{folder} is no folder", hint="give a folder, or a name that nothing has")
     there = [path for path in paths if is_there(path)]
     for path in there:
-        if path.is_dir() and not path.is_symlink():
+        if is_folder(path):
             raise Conflict(f"{path} is a folder, where a file is to be", hint="move it away, or choose another folder")
     if there and not overwrite:
         more = f" and {len(there) - 1:,} more of these files" if len(there) > 1 else ""

@@ -66,6 +66,8 @@ class Datastore:
         """Forget this datastore; data sets that were registered from it keep their content."""
         if self.name == DEFAULT:
             raise Conflict(f"{DEFAULT!r} belongs to every workspace and stays")
+        if default_name(self.workspace) == self.name:
+            set_default(self.workspace, DEFAULT)
         contents = Contents(self.workspace.folder, self.name)
         trees.touch(contents.store, contents.manifests())
         contents.remove()
@@ -146,9 +148,10 @@ class Datastore:
             raise view.nothing_at(path)
         folder, wanted = Path(target_path), []
         for entry in found:
-            if not overwrite and copies.is_there(folder / unpack.check_path(entry["path"])):
+            file = folder / unpack.check_path(entry["path"])
+            if not overwrite and copies.is_there(file) and not copies.is_folder(file):
                 if show_progress:
-                    print(f"Target already exists. Skipping download for {folder / entry['path']}")
+                    print(f"Target already exists. Skipping download for {file}")
             else:
                 wanted.append(entry)
         lines = uploading.counted_lines("Downloaded", len(wanted)) if show_progress else lambda _: None

@@ -99,6 +99,7 @@ class Lines(Silent):
 
     def __init__(self, prefix: str | None = None) -> None:
         self.prefix = prefix
+        self._seen = {"begin": 0, "end": 0}
 
     def start(self, plan: Plan) -> None:
         """Finds out how files are called here, unless that was said."""
@@ -108,13 +109,16 @@ class Lines(Silent):
 
     def step(self, progress: Progress) -> None:
         """``Uploading X`` and ``Uploaded X, n files out of an estimated total of N``."""
+        if progress.event not in self._seen:
+            return
+        self._seen[progress.event] += 1
         every = -(-progress.files_total // self.MOST)
-        if progress.files_done % every and progress.files_done != progress.files_total:
+        if self._seen[progress.event] % every and progress.files_done != progress.files_total:
             return
         path = os.path.normpath(os.path.join(self.prefix or "", progress.path))
         if progress.event == "begin":
             print(f"Uploading {path}")
-        elif progress.event == "end":
+        else:
             print(f"Uploaded {path}, {progress.files_done} files out of an estimated total of {progress.files_total}")
 
     def stopped(self, problem: BaseException) -> None:
@@ -222,7 +226,9 @@ def _upload(
     except BaseException as problem:
         say.stopped(problem)
         raise
-    uploaded = Uploaded(tree, placed, counter.files, counter.bytes)
+    # a file that is younger than its times can tell is read again, but nothing of it is moved
+    files = counter.files if counter.bytes or placed.changed else 0
+    uploaded = Uploaded(tree, placed, files, counter.bytes)
     say.done(uploaded)
     return uploaded
 
