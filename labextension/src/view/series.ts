@@ -1,0 +1,119 @@
+// One metric's points as the view keeps them: five columns of numbers, never more than twice MOST_POINTS.
+
+import { MOST_POINTS, type Series } from '../contract.js';
+
+export type Column = 'step' | 'time' | 'min' | 'max' | 'last';
+const COLUMNS: readonly Column[] = ['step', 'time', 'min', 'max', 'last'];
+const FIRST = 256;
+
+/** Columns that grow by doubling and are cut in half, by joining neighbours, when they would grow for ever. */
+export class Points {
+  length = 0;
+  private columns: Record<Column, Float64Array> = room(FIRST);
+
+  /** The used part of a column: valid until the next change. */
+  column(name: Column): Float64Array {
+    return this.columns[name].subarray(0, this.length);
+  }
+
+  /** float64s kept, for tests of memory. */
+  get capacity(): number {
+    return this.columns.step.length * COLUMNS.length;
+  }
+
+  clear(): void {
+    this.length = 0;
+    if (this.columns.step.length > MOST_POINTS) {
+      this.columns = room(FIRST);
+    }
+  }
+
+  /** Add rows of *width* numbers: step, time, value; or step, time, min, max, last. */
+  add(numbers: Float64Array, offset: number, count: number, width: number): void {
+    for (let i = 0, at = offset; i < count; i++, at += width) {
+      if (this.length >= 2 * MOST_POINTS) {
+        this.halve();
+      }
+      if (this.length >= this.columns.step.length) {
+        this.grow();
+      }
+      const value = width >= 5;
+      this.put('step', numbers[at]);
+      this.put('time', numbers[at + 1]);
+      this.put('min', numbers[at + 2]);
+      this.put('max', numbers[at + (value ? 3 : 2)]);
+      this.put('last', numbers[at + (value ? 4 : 2)]);
+      this.length++;
+    }
+  }
+
+  private put(name: Column, value: number | undefined): void {
+    this.columns[name][this.length] = value ?? Number.NaN;
+  }
+
+  private grow(): void {
+    const larger = room(this.columns.step.length * 2);
+    for (const name of COLUMNS) {
+      larger[name].set(this.columns[name]);
+    }
+    this.columns = larger;
+  }
+
+  // when nobody answers a hello: half the rows, no extreme lost
+  private halve(): void {
+    const { step, time, min, max, last } = this.columns;
+    const half = Math.floor(this.length / 2);
+    for (let i = 0; i < half; i++) {
+      const [a, b] = [2 * i, 2 * i + 1];
+      step[i] = step[b] as number;
+      time[i] = time[b] as number;
+      last[i] = last[b] as number;
+      min[i] = least(min[a] as number, min[b] as number);
+      max[i] = -least(-(max[a] as number), -(max[b] as number));
+    }
+    this.length = half;
+  }
+}
+
+/** The smaller one; a number, where the other is none. */
+function least(a: number, b: number): number {
+  return Number.isNaN(a) || b < a ? b : a;
+}
+
+function room(size: number): Record<Column, Float64Array> {
+  const column = (): Float64Array => new Float64Array(size);
+  return { step: column(), time: column(), min: column(), max: column(), last: column() };
+}
+
+/** A metric: what the frames said of it, and its points. */
+export class Metric {
+  readonly points = new Points();
+  kind: Series['kind'] = 'number';
+  /** points in all, at the other end */
+  count = 0;
+  nonfinite = 0;
+  /** the last value in words */
+  last = '';
+  /** rises with every change: what was drawn is old when it differs */
+  version = 0;
+
+  constructor(readonly name: string) {}
+
+  /** Take a series of a frame; true when there are so many points that buckets should be asked for. */
+  take(series: Series, numbers: Float64Array): boolean {
+    this.kind = series.kind;
+    this.count = series.count;
+    this.nonfinite = series.nonfinite;
+    this.last = series.last;
+    this.version++;
+    if (series.mode === 'reset') {
+      this.points.clear();
+    }
+    const width = series.columns.length;
+    const fits = width >= 3 && series.offset >= 0 && series.offset + series.points * width <= numbers.length;
+    if (series.points > 0 && fits) {
+      this.points.add(numbers, series.offset, series.points, width);
+    }
+    return this.points.length > MOST_POINTS;
+  }
+}

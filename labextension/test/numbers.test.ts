@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { smooth } from '../src/view/smooth.js';
+import { logTicks, range, ticks, timeTicks } from '../src/view/ticks.js';
+import { bytes, clock, number, setTranslation, span, spoken, t } from '../src/view/words.js';
+
+const smoothed = (values: number[], weight: number): number[] => [
+  ...smooth(values, weight, new Float64Array(values.length))
+];
+
+test('smoothing: none, of a constant, of a step', () => {
+  assert.deepEqual(smoothed([3, 1, 2], 0), [3, 1, 2]);
+  assert.deepEqual(smoothed([4, 4, 4], 0.9).map(v => Math.round(v * 1e9) / 1e9), [4, 4, 4]);
+  const [first, second] = smoothed([0, 10], 0.5) as [number, number];
+  assert.equal(first, 0);
+  assert.ok(Math.abs(second - 20 / 3) < 1e-12, 'the start counts no more than it should');
+});
+
+test('smoothing passes over what is not finite', () => {
+  const out = smoothed([1, Number.NaN, 1, Infinity, 1], 0.9);
+  assert.ok(Number.isNaN(out[1]) && Number.isNaN(out[3]));
+  assert.ok(Math.abs((out[4] as number) - 1) < 1e-12);
+});
+
+test('ticks are round and inside', () => {
+  assert.deepEqual(ticks(0, 1), [0, 0.2, 0.4, 0.6, 0.8, 1]);
+  assert.deepEqual(ticks(0.05, 0.31), [0.1, 0.2, 0.3]);
+  assert.deepEqual(ticks(-3, 7), [-2, 0, 2, 4, 6]);
+  assert.deepEqual(timeTicks(0, 100), [0, 30, 60, 90]);
+  assert.deepEqual(timeTicks(0, 7200), [0, 1800, 3600, 5400, 7200]);
+  assert.deepEqual(logTicks(-4, 1), [-4, -3, -2, -1, 0, 1]);
+  assert.deepEqual(logTicks(0, 1).map(v => Math.round(10 ** v)), [2, 4, 6, 8, 10]);
+});
+
+for (const [low, high] of [
+  [0, 0], [5, 5], [-1e308, 1e308], [0, 5e-324], [1e15, 1e15 + 2], [1e300, 1.7e308], [-1e-300, 1e-300],
+  [Infinity, -Infinity], [Number.NaN, Number.NaN], [0.1, 0.1 + 1e-17]
+] as [number, number][]) {
+  test(`every pair of floats has a range and ticks that can be drawn: ${low} to ${high}`, () => {
+    const [a, b] = range(low, high, 0.05);
+    assert.ok(Number.isFinite(b - a) && b > a, `${a} to ${b}`);
+    for (const some of [ticks(a, b), timeTicks(a, b)]) {
+      assert.ok(some.length >= 1 && some.length < 100 && some.every(Number.isFinite), String(some));
+    }
+  });
+}
+
+test('positive values get no axis below zero', () => {
+  assert.equal(range(0.1, 10, 0.05)[0], 0);
+  assert.ok(range(-0.1, 10, 0.05)[0] < -0.1);
+});
+
+test('numbers for people', () => {
+  assert.equal(number(1234567), '1,234,567');
+  assert.equal(number(0.0345124), '0.034512');
+  assert.equal(number(-12.5), '−12.5');
+  assert.equal(number(1.25e-7), '1.25e−7');
+  assert.equal(number(0), '0');
+  assert.equal(number(Number.NaN), 'NaN');
+  assert.equal(number(1e300), '1e300');
+});
+
+test('times and sizes for people', () => {
+  assert.deepEqual([0, 65, 3661, 90061].map(clock), ['0:00', '1:05', '1:01:01', '1 d 01:01:01']);
+  assert.deepEqual([30, 90, 5400, 129600].map(span), ['30 s', '1.5 min', '1.5 h', '1.5 d']);
+  assert.deepEqual([0, 999, 1500, 3e8].map(bytes), ['0 B', '999 B', '1.5 kB', '300 MB']);
+  assert.equal(spoken('CancelRequested'), 'Cancel requested');
+});
+
+test('words can be translated, with what they name put in as it is', () => {
+  setTranslation(text => (text === 'by {user}' ? 'von {user}' : text));
+  assert.equal(t('by {user}', { user: '{x} $& <b>' }), 'von {x} $& <b>');
+  setTranslation(text => text);
+  assert.equal(t('{missing}'), '{missing}');
+});
