@@ -88,7 +88,7 @@ def test_what_is_missing_is_listed_with_what_is_there(home: Path, tmp_path: Path
     assert f"numpy==1.16.0 (here: {NUMPY})" in said
     assert "no-such-thing>=3 (not installed)" in said
     assert "packaging" not in said
-    assert f"{sys.executable} -m pip install 'numpy==1.16.0' 'no-such-thing>=3'" in said
+    assert f"{sys.executable} -m pip install numpy==1.16.0 'no-such-thing>=3'" in said
     assert "building environments comes in a later release" in said
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -290,8 +291,9 @@ class Environment:
         found = compare(asked.conda_packages, asked.pip_packages, python, where=where)
         if found.lacks:
             missing = [lack for lack in found.lacks if not lack.want.startswith("python=")]
-            wanted = " ".join(f"'{lack.want}'" for lack in missing)
-            cures = [f"{python.path} -m pip install {wanted}"] if wanted else []
+            cures = (
+                [shlex.join([python.path, "-m", "pip", "install", *(one.want for one in missing)])] if missing else []
+            )
             raise BadInput(
                 f"this interpreter lacks what {where} requires: {', '.join(map(str, found.lacks))}",
                 hint=", or ".join([*cures, f"loosen the versions in {where}"])
