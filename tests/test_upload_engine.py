@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import socket
@@ -345,6 +346,7 @@ def test_what_was_stored_before_an_interrupt_is_not_stored_again(
 # ---- sparse and deep ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("settled")
 def test_holes_are_not_read_and_come_out_as_holes(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,10 +374,10 @@ def test_holes_are_not_read_and_come_out_as_holes(
     made = tmp_path / "copy/sparse"
     assert made.stat().st_size == 100 << 30
     assert made.stat().st_blocks * 512 <= 4 * CHUNK
-    with made.open("rb") as file:
+    with made.open("rb") as copy:
         for place in (0, 50 << 30, (100 << 30) - 15):
-            file.seek(place)
-            assert file.read(15) == b"%015d" % place
+            copy.seek(place)
+            assert copy.read(15) == b"%015d" % place
 
 
 @pytest.mark.parametrize("size", [CHUNK + 1, 3 * CHUNK, 3 * CHUNK + 100])
@@ -387,8 +389,6 @@ def test_a_file_that_is_one_hole(store: ObjectStore, tmp_path: Path, size: int) 
 
 
 def test_zeros_have_the_digest_that_is_known() -> None:
-    import hashlib
-
     assert hashlib.sha256(bytes(unpack.CHUNK)).hexdigest() == unpack.ZEROS
 
 
@@ -467,7 +467,10 @@ def test_damage_names_the_file_and_the_object(store: ObjectStore, tmp_path: Path
 
 def test_a_manifest_whose_sizes_lie_makes_nothing(store: ObjectStore, source: Path, tmp_path: Path) -> None:
     entries = snapshot.read_manifest(store, upload(store, source).id).files
-    for change in ({"size": 999}, {"size": 1001}, {"size": CHUNK + 1}, {"size": -1}, {"chunks": []}):
+    changes: list[dict[str, object]] = [
+        {"size": 999}, {"size": 1001}, {"size": CHUNK + 1}, {"size": -1}, {"chunks": []},
+    ]  # fmt: skip
+    for change in changes:
         lying = [{**e, **(change if e["path"] == "sub/deep/data.bin" else {})} for e in entries]
         forged = snapshot.write_manifest(store, {"": snapshot.fragment_of(lying)}, 1)
         with pytest.raises(CorruptObject, match=r"data\.bin"):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from jupyter_mlrun.errors import SnapshotError
 from jupyter_mlrun.store import remembered
 from jupyter_mlrun.store.scan import Folder, Known, Plan, join
-from jupyter_mlrun.worker.deep import LONG, open_below
+from jupyter_mlrun.worker.deep import LONG, Reach, open_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +77,7 @@ class _Scanner:
         self.visits: dict[tuple[int, int], int] = {}
         self.itself: tuple[int, int] | None = None
         self.uid = os.geteuid()
+        self.reach = Reach(self.base)
         if store is not None:
             with suppress(OSError):
                 s = os.stat(store.root)
@@ -92,7 +93,10 @@ class _Scanner:
             name = os.path.basename(self.root)
             self.found.append(self._folder("", [(name, *_said(s))]))
         elif stat.S_ISDIR(s.st_mode):
-            self._walk((s.st_dev, s.st_ino, None))
+            try:
+                self._walk((s.st_dev, s.st_ino, None))
+            finally:
+                self.reach.close()
         else:
             raise SnapshotError(f"{self.base} is {WHY[_special(s.st_mode)]} and cannot be uploaded")
         if self.unreadable:
@@ -149,12 +153,8 @@ class _Scanner:
             with os.scandir(text) as listing:
                 yield from listing
             return
-        fd = open_below(self.base, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with os.scandir(fd) as listing:
-                yield from listing
-        finally:
-            os.close(fd)
+        with os.scandir(self.reach.folder(path)) as listing:
+            yield from listing
 
     def _no_stat(self, entries: list[Stat], path: str, item: os.DirEntry[str], problem: OSError) -> None:
         """Something that has no ``stat``: it went, or it is a link that leads nowhere."""

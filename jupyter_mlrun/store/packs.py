@@ -448,18 +448,21 @@ class ObjectStore:
 
 
 def _adopt(pack: Path) -> bool:
-    """Index what is whole in a pack without index; whether that was something."""
+    """Index what is whole in a pack without index; whether that was something.  One with nothing whole goes."""
     with pack.open("rb") as file:
         # one that was only just begun has no byte, and no lock yet
-        if os.fstat(file.fileno()).st_size <= PACK_HEAD.size:
+        if not os.fstat(file.fileno()).st_size:
             return False
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         entries = [entry for entry, fits in frames(pack) if fits]
         # its writer may have sealed it, or thrown it away, before we had the lock
-        if not entries or pack.with_suffix(".idx").exists() or not os.fstat(file.fileno()).st_nlink:
+        if pack.with_suffix(".idx").exists() or not os.fstat(file.fileno()).st_nlink:
+            return False
+        if not entries:
+            pack.unlink()
             return False
         os.fsync(file.fileno())
         write_index(pack, entries)

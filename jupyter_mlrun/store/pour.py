@@ -21,6 +21,7 @@ from jupyter_mlrun.store.packfile import FRAME
 from jupyter_mlrun.store.packs import CHUNK
 from jupyter_mlrun.store.reading import (
     BUFFER,
+    TRIES,
     Big,
     Buffers,
     Filling,
@@ -229,7 +230,8 @@ class _Pour:
         for source in sources:
             if source.tries <= 0:
                 raise moving(source.path)
-            self._say("begin", source.path)
+            if source.tries == TRIES:
+                self._say("begin", source.path)
             if source.size > CHUNK:
                 yield from self._chunks(source)
                 continue
@@ -304,8 +306,12 @@ class _Pour:
         self._bigs.remove(big.fd)
         os.close(big.fd)
         said = stat_of(big.source.name, after)
+        again = big.source._replace(size=after.st_size, tries=big.source.tries - 1)
         if big.is_short or said != stat_of(big.source.name, big.before):
-            self._again.append(big.source._replace(size=after.st_size, tries=big.source.tries - 1))
+            self._again.append(again)
+        elif big.young and big.chunks != big.source.seen:
+            # it may have changed without a new time: it must be the same twice
+            self._again.append(again._replace(seen=big.chunks))
         else:
             self._end(big.source, said, big.chunks, young=big.young)
 

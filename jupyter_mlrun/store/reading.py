@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from jupyter_mlrun.store.scan import Stat
 
-TRIES = 3
+TRIES = 4
 # a buffer takes one chunk, or small files until it is full
 BUFFER = CHUNK + (64 << 10)
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -65,6 +65,7 @@ class Source(NamedTuple):
     path: str
     size: int  # as it was when its folder was looked at
     tries: int = TRIES
+    seen: Sequence[str] = ()  # its chunks, when it was read before
 
 
 class Read(NamedTuple):
@@ -136,6 +137,7 @@ def read_small(base: str, sources: list[Source], buffer: memoryview) -> tuple[li
     large: list[Source] = []
     place = 0
     for source in sources:
+        last = b""
         for _ in range(TRIES):
             fd, before = open_source(base, source)
             try:
@@ -149,12 +151,16 @@ def read_small(base: str, sources: list[Source], buffer: memoryview) -> tuple[li
             finally:
                 os.close(fd)
             said = stat_of(source.name, after)
-            if is_whole and said == stat_of(source.name, before):
-                digest = hashlib.sha256(view).digest()
+            if not is_whole or said != stat_of(source.name, before):
+                continue
+            digest = hashlib.sha256(view).digest()
+            # a young file may change without a new time: then it must be the same twice
+            if not young or digest == last:
                 FRAME.pack_into(buffer, place, FRAME_MAGIC, size, digest)
                 found.append(Read(source, said, young, digest, place))
                 place = start + size
                 break
+            last = digest
         else:
             raise moving(source.path)
     return found, large

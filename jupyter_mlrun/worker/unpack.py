@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Tuple, TypeVar
 
 from ..errors import CorruptObject, StoreError
 from ..rundir import read_json
-from .deep import link_below, make_folder_below, open_below, remove_tree
+from .deep import LONG, Reach, link_below, open_below, remove_tree
 
 INDEX_MAGIC = b"JMLRPIDX"
 INDEX_HEAD = struct.Struct("<8sII")  # magic, version, entries
@@ -180,9 +180,16 @@ def _make_folders(target: str, path: str, made: set) -> None:  # type: ignore[ty
     while path not in made:
         missing.append(path)
         path = os.path.dirname(path)
-    for folder in reversed(missing):
-        make_folder_below(target, folder)
-        made.add(folder)
+    reach = Reach(target)
+    try:
+        for folder in reversed(missing):
+            if len(target) + len(folder) < LONG:
+                os.mkdir(f"{target}/{folder}", 0o700)
+            else:
+                os.mkdir(os.path.basename(folder), 0o700, dir_fd=reach.folder(os.path.dirname(folder)))
+    finally:
+        reach.close()
+    made.update(missing)
 
 
 # a file that is there, or a part of it: the entry, the first chunk and the one after the last
