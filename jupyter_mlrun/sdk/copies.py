@@ -17,7 +17,7 @@ from jupyter_mlrun.rundir import remove_if_there, write_all
 from jupyter_mlrun.worker import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -121,6 +121,7 @@ class MountContext:
         self._folder = Path(mount_point or Path(tempfile.gettempdir(), f"mount-{secrets.token_hex(6)}"))
         self._tree = dataset.resolve()
         self._files: list[Path] | None = None
+        self._folders: set[Path] = set()
         self._made = False
 
     @property
@@ -139,6 +140,7 @@ class MountContext:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             files = self.dataset.entries_of(self._tree)
+            self._folders = {(self._folder / entry["path"]).parent for entry in files}
             copy_out(self.dataset.store, files, self._folder, each=self._keep)
         except BaseException:
             self.stop()
@@ -155,7 +157,7 @@ class MountContext:
         files, self._files = self._files, None
         for path in files or ():
             remove_if_there(path)
-        for folder in _folders(self._folder, files or ()):
+        for folder in _between(self._folder, self._folders):
             _remove_if_empty(folder)
         if files is not None and self._made:
             _remove_if_empty(self._folder)
@@ -168,14 +170,14 @@ class MountContext:
         self.stop()
 
 
-def _folders(top: Path, files: Sequence[Path]) -> Iterator[Path]:
-    """The folders between *top* and the files, the innermost first."""
+def _between(top: Path, folders: Iterable[Path]) -> list[Path]:
+    """These folders and those between them and *top*, the innermost first."""
     found: set[Path] = set()
-    for folder in {path.parent for path in files}:
+    for folder in folders:
         while folder != top and folder not in found:
             found.add(folder)
             folder = folder.parent  # noqa: PLW2901 -- one step up
-    yield from sorted(found, key=lambda folder: -len(folder.parts))
+    return sorted(found, key=lambda folder: -len(folder.parts))
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -233,6 +233,24 @@ class FileDataset:
             found = registry.annotate(name, found["version"], **said)
         return of_record(place, found)
 
+    @staticmethod
+    def get_by_name(workspace: Workspace, name: str, version: int | str = "latest") -> FileDataset:
+        """The registered data set; raises ``NotFound`` that says which names or versions there are."""
+        return of_record(workspace, Versions(workspace.folder, "dataset").get(name, version))
+
+    @staticmethod
+    def get_by_id(workspace: Workspace, id: str) -> FileDataset:  # noqa: A002 -- the reference's name
+        """The registered data set with this id."""
+        for record in Versions(workspace.folder, "dataset").records():
+            if record["id"] == id:
+                return of_record(workspace, record)
+        raise NotFound(f"no dataset has the id {id!r}", hint="jupyter mlrun datasets --json shows them")
+
+    @staticmethod
+    def get_all(workspace: Workspace) -> dict[str, FileDataset]:
+        """The latest version of each name."""
+        return all_of(workspace)
+
     def update(self, description: str | None = None, tags: Mapping[str, str] | None = None) -> FileDataset:
         """Say something else of the registered version; *tags* replaces all tags."""
         change = _said(description, tags)
@@ -332,7 +350,7 @@ class FileDatasetFactory:
         """
         del is_file  # whether it is one file is seen when it is looked at
         if partition_format is not None:
-            raise NotImplementedError(f"partition_format is not here; {_ALONE}")
+            raise NotImplementedError(f"from_files(partition_format=…) is not here: use to_path(); {_ALONE}")
         pairs = [pair for item in (path if isinstance(path, list) else [path]) for pair in _pairs(item)]
         if not pairs:
             raise BadInput("no paths were given", hint="(datastore, 'path') or a list of these")
@@ -405,24 +423,9 @@ class Dataset:
 
     File = FileDatasetFactory
     Tabular = _Tabular()
-
-    @staticmethod
-    def get_by_name(workspace: Workspace, name: str, version: int | str = "latest") -> FileDataset:
-        """The registered data set; raises ``NotFound`` that says which names or versions there are."""
-        return of_record(workspace, Versions(workspace.folder, "dataset").get(name, version))
-
-    @staticmethod
-    def get_by_id(workspace: Workspace, id: str) -> FileDataset:  # noqa: A002 -- the reference's name
-        """The registered data set with this id."""
-        for record in Versions(workspace.folder, "dataset").records():
-            if record["id"] == id:
-                return of_record(workspace, record)
-        raise NotFound(f"no dataset has the id {id!r}", hint="jupyter mlrun datasets --json shows them")
-
-    @staticmethod
-    def get_all(workspace: Workspace) -> dict[str, FileDataset]:
-        """The latest version of each name."""
-        return all_of(workspace)
+    get_by_name = FileDataset.get_by_name
+    get_by_id = FileDataset.get_by_id
+    get_all = FileDataset.get_all
 
 
 def of_record(workspace: Workspace, record: Mapping[str, Any]) -> FileDataset:
