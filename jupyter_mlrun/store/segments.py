@@ -81,6 +81,11 @@ class Segment:
         """Places that were passed over unwritten: calls that were cut off, or are not over yet."""
         return len(self._pending) - len(self._damaged)
 
+    @property
+    def next_at(self) -> int | None:
+        """The offset where the next record is to come; None while the header is not known."""
+        return None if self.header is None else self.header.size + self._next * self.header.record_size
+
     def refresh(self) -> list[Points]:
         """The points that are complete and were not given out before."""
         self.problem = None

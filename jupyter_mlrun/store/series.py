@@ -146,7 +146,7 @@ def last_table(rows: Iterable[tuple[str, bytes]]) -> dict[str, Floats]:
 _NO_POINTS = (np.empty(0, "i8"), np.empty(0, "i8"), np.empty(0, "i8"), np.empty(0, "u1"))
 
 
-class _Column:
+class Column:
     """The points of one metric from one process, in the order in which they were logged."""
 
     def __init__(self, texts: dict[int, Any]) -> None:
@@ -161,6 +161,7 @@ class _Column:
         self._filled = 0
 
     def add(self, steps: Ints, times: Ints, stored: Ints, kinds: Kinds) -> None:
+        """More points."""
         part = (steps, times, stored, kinds)
         self._parts.append(part)
         self._unsummed.append(part)
@@ -223,7 +224,7 @@ class MetricReader:
         self.metrics_dir = os.fspath(metrics_dir)
         self._segments: dict[str, Segment] = {}
         self._processes: dict[str, _Process] = {}
-        self._columns: dict[str, dict[str, _Column]] = {}  # by name, then by segment
+        self._columns: dict[str, dict[str, Column]] = {}  # by name, then by segment
         self._built: dict[str, tuple[int, Series]] = {}
 
     def refresh(self) -> bool:
@@ -258,7 +259,7 @@ class MetricReader:
 
     def last(self) -> dict[str, Any]:
         """The last value of each metric, in its kind."""
-        return {name: _last_object(_latest(columns)) for name, columns in self._columns.items()}
+        return {name: last_object(latest(columns)) for name, columns in self._columns.items()}
 
     def summary(self) -> dict[str, Summary]:
         """Each metric in five numbers."""
@@ -316,11 +317,11 @@ class MetricReader:
             else:
                 process.nameless.append((path, part))
 
-    def _column(self, name: str, path: str, process: _Process) -> _Column:
+    def _column(self, name: str, path: str, process: _Process) -> Column:
         columns = self._columns.setdefault(name, {})
         column = columns.get(path)
         if column is None:
-            column = columns[path] = _Column(process.texts.values)
+            column = columns[path] = Column(process.texts.values)
         return column
 
 
@@ -348,29 +349,31 @@ def _by_name(points: Points) -> Iterator[tuple[int, Points]]:
         yield int(ids[start]), points.part(slice(start, end))
 
 
-def _latest(columns: dict[str, _Column]) -> _Column:
+def latest(columns: dict[str, Column]) -> Column:
+    """The column that the metric's last point is in."""
     return max(columns.values(), key=lambda column: column.last[1])
 
 
-def _last_object(column: _Column) -> Any:
+def last_object(column: Column) -> Any:
+    """The last value of a column, in its kind."""
     return _content(_object(column.last[3], column.last[2], column.texts))
 
 
-def _summary(columns: dict[str, _Column]) -> Summary:
+def _summary(columns: dict[str, Column]) -> Summary:
     for column in columns.values():
         column.sum_up()
-    latest = _latest(columns)
+    newest = latest(columns)
     low = min(column.low for column in columns.values())
     high = max(column.high for column in columns.values())
     has_numbers = low <= high
-    step = latest.last[0]
+    step = newest.last[0]
     if step == form.NO_STEP:
         step = sum(column.stepless for column in columns.values()) - 1
     count = sum(column.count for column in columns.values())
-    return Summary(_last_object(latest), low if has_numbers else None, high if has_numbers else None, count, step)
+    return Summary(last_object(newest), low if has_numbers else None, high if has_numbers else None, count, step)
 
 
-def _series(name: str, columns: list[_Column]) -> Series:
+def _series(name: str, columns: list[Column]) -> Series:
     if len(columns) == 1:
         steps, times, stored, kinds = columns[0].arrays()
         values = columns[0].numbers(stored, kinds)
@@ -389,7 +392,7 @@ def _series(name: str, columns: list[_Column]) -> Series:
     return Series(name, _counted(steps), times / SECOND, values, kinds, stored, texts)
 
 
-def _texts(columns: list[_Column]) -> dict[int, Any]:
+def _texts(columns: list[Column]) -> dict[int, Any]:
     """The texts of a series by place, the columns one after the other."""
     found: dict[int, Any] = {}
     start = 0
