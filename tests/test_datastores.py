@@ -132,7 +132,7 @@ def test_what_it_says(store: Datastore, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(folder_of(tmp_path / "here", data__a_txt="1", data__b_txt="2").resolve())
     store.upload("./data", "x")
     lines = capsys.readouterr().out.splitlines()
-    assert {"Uploading data/a.txt", "Uploading data/b.txt", "Uploaded 2 files"} < set(lines)
+    assert {"Uploading ./data/a.txt", "Uploading ./data/b.txt", "Uploaded 2 files"} < set(lines)
     assert any(line.endswith(", 2 files out of an estimated total of 2") for line in lines)
     store.upload("./data", "x")
     assert capsys.readouterr().out.endswith("Uploaded 0 files, 2 were there already\n")

@@ -124,7 +124,7 @@ def check_losses(run: Run, *, points: int) -> None:
     assert losses[-1] < losses[0]
     if points == 6:
         assert losses[0] > 2.0
-        assert 1.1 < losses[-1] < 1.45
+        assert 1.1 < losses[-1] < 1.6, "1.27 on the original images; these are JPEG copies of them"
     printed = [float(loss) for _, _, loss in EPOCH_LINE.findall(run.directory.log().read_text())]
     assert printed == [round(loss, 2) for loss in losses]
 
@@ -176,10 +176,11 @@ def check_driver_log(run: Run) -> None:
     assert about["source"] == ["('workspaceblobstore', 'datasets/cifar10')"]
     assert about["registration"]["name"] is None
     assert f"Mounted input to {place} as folder.\nExit __enter__ of DatasetContextManager\n" in rest
-    after = "'--learning_rate', '0.003', '--momentum', '0.92']"
-    start = "calling script [ train.py ] with arguments: ['--data_path', "
-    assert f"Preparing to {start.replace('calling', 'call')}'$input', {after}\n" in rest
-    assert f"After variable expansion, {start}'{place}', {after}\n\nScript type = None\n" in rest
+    others = ["--learning_rate", "0.003", "--momentum", "0.92"]
+    asked, given = ["--data_path", "$input", *others], ["--data_path", place, *others]
+    assert f"Preparing to call script [ train.py ] with arguments: {asked}\n" in rest
+    expanded = f"After variable expansion, calling script [ train.py ] with arguments: {given}\n"
+    assert f"{expanded}\nScript type = None\n" in rest
     shown = rest.partition("Script type = None\n")[2]
     assert shown.startswith(f"===== DATA =====\nDATA PATH: {place}\nLIST FILES IN DATA PATH...\n[")
     assert "'cifar-10-batches-py'" in shown.splitlines()[3]

@@ -105,7 +105,7 @@ class Lines(Silent):
         """Finds out how files are called here, unless that was said."""
         super().start(plan)
         if self.prefix is None:
-            self.prefix = os.path.relpath(plan.root)
+            self.prefix = os.path.relpath(plan.root).removeprefix(".")
 
     def step(self, progress: Progress) -> None:
         """``Uploading X`` and ``Uploaded X, n files out of an estimated total of N``."""
@@ -115,7 +115,8 @@ class Lines(Silent):
         every = -(-progress.files_total // self.MOST)
         if self._seen[progress.event] % every and progress.files_done != progress.files_total:
             return
-        path = os.path.normpath(os.path.join(self.prefix or "", progress.path))
+        # as the user wrote it: ./data stays ./data
+        path = os.path.join(self.prefix or "", progress.path).rstrip("/")
         if progress.event == "begin":
             print(f"Uploading {path}")
         else:
