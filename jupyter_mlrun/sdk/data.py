@@ -16,7 +16,7 @@ from jupyter_mlrun.sdk.consumption import DatasetConsumptionConfig
 from jupyter_mlrun.sdk.dataset import Dataset, FileDataset, all_of
 from jupyter_mlrun.sdk.datastore import DataPath, DataReference, Datastore, default_name, names, set_default
 from jupyter_mlrun.store import trees
-from jupyter_mlrun.store.registry import check_name
+from jupyter_mlrun.store.registry import Versions
 
 if TYPE_CHECKING:
     from jupyter_mlrun.sdk.workspace import Workspace
@@ -77,9 +77,8 @@ def upload_data(
     stem = os.path.basename(os.path.abspath(path))
     place = trees.clean(target if target is not None else "" if path.is_file() else stem)
     inside = "/".join(filter(None, (place, stem))) if path.is_file() else place
-    called = check_name(
-        "dataset", name or re.sub(r"[^\w.-]+", "-", place.rpartition("/")[2] or stem).strip("-.") or "data"
-    )
+    called = name or re.sub(r"[^\w.-]+", "-", place.rpartition("/")[2] or stem).strip("-.") or "data"
+    Versions(workspace.folder, "dataset").check(called)
     store = Datastore(workspace, datastore)
     say = uploading.bars(f"upload {stem}") if progress else uploading.silent()
     uploading.upload(workspace, store.name, path, place, overwrite=overwrite, say=say)

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jupyter_mlrun.errors import SnapshotError, StoreError
 from jupyter_mlrun.store import remembered
 from jupyter_mlrun.store.datascan import base_of
-from jupyter_mlrun.store.manifests import Snapshot, entries_of, list_manifests, read_manifest, write_manifest
+from jupyter_mlrun.store.manifests import (
+    Snapshot,
+    entries_of,
+    file_entry,
+    list_manifests,
+    read_manifest,
+    texts_of,
+    write_manifest,
+)  # fmt: skip
 from jupyter_mlrun.store.packfile import FRAME
 from jupyter_mlrun.store.packs import CHUNK
 from jupyter_mlrun.store.reading import (
@@ -58,7 +66,7 @@ _STAYS = (
 
 
 class Progress(NamedTuple):
-    """How far an upload is: ``event`` is begin or end of the file *path*.
+    """How far an upload is: ``event`` is begin, part (of one with several chunks) or end of the file *path*.
 
     Files and bytes that did not change since the last upload count as done from the beginning; ``bytes_new`` are
     those that were not in the store.
@@ -76,7 +84,7 @@ class Progress(NamedTuple):
 def take_data(store: ObjectStore, plan: Plan, *, progress: Callable[[Progress], None] | None = None) -> Snapshot:
     """Store what *plan* names; the manifest appears last, and what a killed upload left whole is not stored again.
 
-    *progress* is called from this thread, at the begin and end of each file that is read.
+    *progress* is called from this thread, at the begin and end of each file that is read and at each part of it.
     Raises ``SnapshotError`` for a file that cannot be read or does not keep still, ``StoreError`` for a full disk,
     which has its room back then.
     """
@@ -149,6 +157,7 @@ class _Pour:
         self._steps: deque[_Step] = deque()
         self._again: list[Source] = []
         self._bigs: set[int] = set()
+        self._parts: dict[int, int] = {}  # bytes of large files that were read, by what these are open as
 
     def close(self) -> None:
         """Let go of the files and threads."""
@@ -201,18 +210,26 @@ class _Pour:
         """The files of a folder that are not remembered; the others are added."""
         folder = filling.folder
         before = folder if folder.fragment is not None else folder.before
-        kept: dict[Stat, list[str]] = {}
-        if before is not None and before.fragment:
-            chunks = {entry["path"].rpartition("/")[2]: entry["chunks"] for entry in entries_of(before.fragment)}
-            kept = {said: chunks[said[0]] for said in before.files}
+        kept = self._kept(before) if before is not None and before.fragment else {}
         for said in folder.files:
-            old = kept.get(said)
-            if old is not None and self._has(old):
-                filling.add(said, old, young=False)
+            text = kept.get(said)
+            if text is not None:
+                filling.keep(said, text)
                 self.files_done += 1
                 self.bytes_done += said[1]
             else:
                 yield Source(filling, said[0], join(folder.path, said[0]), said[1])
+
+    def _kept(self, before: Folder) -> dict[Stat, str]:
+        """The files of a folder as it was, whose objects are there, with their part of the manifest."""
+        part = before.fragment or b""
+        texts = texts_of(part)
+        if not self._trusted or len(texts) != len(before.files):
+            # of a file that was too young to be trusted there is an entry, but none in ``files``
+            entries = {entry["path"].rpartition("/")[2]: entry["chunks"] for entry in entries_of(part)}
+            files = [said for said in before.files if self._has(entries[said[0]])]
+            return {s: file_entry(join(before.path, s[0]), s[1], s[5], entries[s[0]]) for s in files}
+        return dict(zip(before.files, texts, strict=True))
 
     # ---- reading ---------------------------------------------------------------------------------------
 
@@ -281,6 +298,8 @@ class _Pour:
         self._put(buffer, [(digest, 0, size)])
         big.chunks[number] = digest.hex()
         big.is_short |= size != min(CHUNK, big.before.st_size - number * CHUNK)
+        self._parts[big.fd] = self._parts.get(big.fd, 0) + size
+        self._say("part", big.source.path)
         self._asked(big)
 
     def _add_hole(self, big: Big, first: int, end: int) -> None:
@@ -304,6 +323,7 @@ class _Pour:
             return
         after = os.fstat(big.fd)
         self._bigs.remove(big.fd)
+        self._parts.pop(big.fd, None)
         os.close(big.fd)
         said = stat_of(big.source.name, after)
         again = big.source._replace(size=after.st_size, tries=big.source.tries - 1)
@@ -342,7 +362,8 @@ class _Pour:
 
     def _say(self, event: str, path: str) -> None:
         if self.progress is not None:
-            counts = (self.files_done, self.plan.count, self.bytes_done, self.plan.bytes, self.writer.bytes)
+            done = self.bytes_done + sum(self._parts.values())
+            counts = (self.files_done, self.plan.count, done, self.plan.bytes, self.writer.bytes)
             self.progress(Progress(event, path, *counts))
 
 

@@ -162,6 +162,16 @@ class Versions:
         path = self.path(name, version)
         return path.with_name("notes.jsonl") if self.kind == "model" else path.with_suffix(".notes.jsonl")
 
+    def check(self, name: str) -> str:
+        """*name*, if a version of it can be added.
+
+        Raises ``BadInput`` for one that cannot be, ``Conflict`` where another differs in case alone.
+        """
+        check_name(self.kind, name)
+        alike = [other for other in _names(self.folder) if other.casefold() == name.casefold()]
+        _refuse_other_case(self.kind, name, filter(self.versions, alike))
+        return name
+
     def add(
         self, name: str, record: dict[str, Any], *, unless: Callable[[dict[str, Any]], bool] | None = None
     ) -> tuple[dict[str, Any], bool]:
@@ -170,10 +180,8 @@ class Versions:
         *unless*: given the record of the latest version, whether that is the same, so that no new one is needed.
         Two processes that add at once get two versions.
         """
-        check_name(self.kind, name)
+        self.check(name)
         need_registries(self.place)
-        alike = [other for other in _names(self.folder) if other.casefold() == name.casefold()]
-        _refuse_other_case(self.kind, name, filter(self.versions, alike))
         try:
             return self._add(name, record, unless)
         except OSError as problem:

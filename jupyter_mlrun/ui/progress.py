@@ -65,10 +65,14 @@ class Bar:
             words.append(self.detail)
         return " · ".join(words)
 
-    def text(self) -> str:
-        """The line as it is now."""
-        blocks = int(self.part * WIDTH)
-        return f"{self.title} {'█' * blocks}{'░' * (WIDTH - blocks)} {self.words()}"
+    def text(self, width: int | None = None) -> str:
+        """The line as it is now; in *width* letters the bar goes first, then the title."""
+        blocks, words = int(self.part * WIDTH), self.words()
+        line = f"{self.title} {'█' * blocks}{'░' * (WIDTH - blocks)} {words}"
+        if width is None or len(line) <= width:
+            return line
+        room = width - len(words) - 1
+        return f"{self.title[:room]} {words}" if room > 0 else words[:width]
 
     def html(self) -> str:
         """The same for a notebook."""
@@ -85,7 +89,7 @@ class Bar:
             self._display()
         elif sys.stderr.isatty():
             # a line that is longer than the terminal would stay behind
-            sys.stderr.write("\r\x1b[2K" + self.text()[: shutil.get_terminal_size().columns - 1])
+            sys.stderr.write("\r\x1b[2K" + self.text(shutil.get_terminal_size().columns - 1))
             sys.stderr.flush()
 
     def _display(self) -> None:
