@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from jupyter_mlrun import upkeep
+from jupyter_mlrun.agent import client
 from jupyter_mlrun.check import check
 from jupyter_mlrun.errors import BadInput, NotFound
+from jupyter_mlrun.magics import arguments_of
 from jupyter_mlrun.sdk.data import upload_data
 from jupyter_mlrun.sdk.experiment import Experiment
 from jupyter_mlrun.sdk.run import Run
@@ -373,3 +375,20 @@ def test_gc_keeps_what_is_used_and_takes_what_was_not_for_long(workspace: Worksp
     upkeep.gc(workspace.home, now=later)
     assert mounts.listing(str(workspace.folder.trees)) == []
     completed(submit_cell(LOOK, inputs=("images=images",)))
+
+
+def test_a_rerun_in_a_home_that_moved_uses_what_lies_there(workspace: Workspace) -> None:
+    run = completed(submit_cell(LOOK, inputs=("images=images",)))
+    client.stop_agent(workspace.home)
+    moved = workspace.home.rename(workspace.home.with_name("moved"))
+    os.environ["JUPYTER_MLRUN_HOME"] = str(moved)
+    again = completed(Workspace("default", home=moved).get_run(run.id).rerun())
+    assert log_of(again).splitlines()[-2:] == SHOWN
+    assert inputs_of(again)["images"]["path"].startswith(str(moved))
+    client.stop_agent(moved)
+
+
+def test_a_dry_run_shows_inputs_by_name(workspace: Workspace) -> None:
+    arguments = arguments_of(["--data", "{x}"], {}, ["x"])
+    said = dry_run(Request(cell="pass", experiment="test", inputs=("x=images",), arguments=arguments), load())
+    assert said.splitlines()[-1].endswith(" --data $x")

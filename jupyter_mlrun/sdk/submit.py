@@ -339,7 +339,7 @@ def rerun(run: Run) -> Run:
         print(f"not set here, but in the first run: {', '.join(missing)}", file=sys.stderr)
     place = run.experiment.workspace.folder
     spec = replace(
-        old,
+        Spec.from_json(runs.settled(old.to_json(), place)),
         run_id=runs.new_run_id(old.experiment),
         created=time.time(),
         created_by=_submitter("rerun"),
@@ -370,6 +370,7 @@ def dry_run(request: Request, settings: JupyterMLRun) -> str:
     for name, content in packaged.files.items():
         lines += [f"--- {name} ---", content.decode("utf-8", "replace").rstrip("\n"), ""]
     lines += [f"input {data.describe(one)}" for one in ready.inputs]
-    command = [*(request.command or [ready.environment["python"], packaged.script]), *packaged.arguments]
+    arguments, _ = data.expansions(packaged.arguments, [one["name"] for one in ready.inputs], expand=False)
+    command = [*(request.command or [ready.environment["python"], packaged.script]), *arguments]
     lines += [f"command: {' '.join(map(str, command))}"]
     return "\n".join(lines)

@@ -363,12 +363,7 @@ def _is_sound(spec: Spec) -> bool:
 
 def _settle(made: RunDir, place: WorkspaceDir) -> None:
     """Let the spec name the workspace and the stores that it is in now."""
-    data = read_json(made.spec)
-    data.update(workspace=place.name, objects=str(place.objects))
-    for one in data.get("inputs") or ():
-        for key, where in (("objects", place.objects), ("trees", place.trees)):
-            if key in one:
-                one[key] = str(where)
+    data = runs.settled(read_json(made.spec), place)
     aside = made.path / ".spec.new"
     with aside.open("xb") as file:
         os.fchmod(file.fileno(), FILE_MODE)

@@ -50,6 +50,13 @@ def place(workspace: WorkspaceDir, run_id: str) -> Path:
     return workspace.runs / slug(match["experiment"]) / (slug(match["experiment"]) + tail)
 
 
+def settled(spec: dict[str, Any], workspace: WorkspaceDir) -> dict[str, Any]:
+    """The JSON of a spec that names the stores of *workspace*: a home may have moved, a run may come from another."""
+    stores = {"objects": str(workspace.objects), "trees": str(workspace.trees)}
+    inputs = [{**one, **{k: v for k, v in stores.items() if k in one}} for one in spec.get("inputs") or ()]
+    return {**spec, "workspace": workspace.name, "objects": stores["objects"], "inputs": inputs}
+
+
 def record(
     workspace: WorkspaceDir, spec: Spec, environment: Mapping[str, str], *, begun: Mapping[str, Any] | None = None
 ) -> RunDir:
