@@ -378,11 +378,11 @@ def test_gc_keeps_what_is_used_and_takes_what_was_not_for_long(workspace: Worksp
 
 
 def test_a_rerun_in_a_home_that_moved_uses_what_lies_there(workspace: Workspace) -> None:
-    run = completed(submit_cell(LOOK, inputs=("images=images",)))
+    run_id = completed(submit_cell(LOOK, inputs=("images=images",))).id
     client.stop_agent(workspace.home)
     moved = workspace.home.rename(workspace.home.with_name("moved"))
     os.environ["JUPYTER_MLRUN_HOME"] = str(moved)
-    again = completed(Workspace("default", home=moved).get_run(run.id).rerun())
+    again = completed(Workspace("default", home=moved).get_run(run_id).rerun())
     assert log_of(again).splitlines()[-2:] == SHOWN
     assert inputs_of(again)["images"]["path"].startswith(str(moved))
     client.stop_agent(moved)
