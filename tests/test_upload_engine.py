@@ -255,6 +255,15 @@ def test_only_what_changed_is_read(store: ObjectStore, source: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("settled")
+def test_names_that_look_like_a_manifest_are_kept_as_they_are(store: ObjectStore, tmp_path: Path) -> None:
+    odd = ['},{"chunks":[', "},{", '"},{"', "]", os.fsdecode(b"\xff},"), "z"]
+    put(tmp_path / "in", **{name: name.encode("utf-8", "surrogateescape") for name in odd})
+    upload(store, tmp_path / "in")
+    put(tmp_path / "in", z=b"other")
+    assert upload(store, tmp_path / "in") == upload(ObjectStore(tmp_path / "fresh"), tmp_path / "in")
+
+
+@pytest.mark.usefixtures("settled")
 def test_of_a_large_file_only_the_changed_chunk_is_stored(store: ObjectStore, tmp_path: Path) -> None:
     data = bytearray(random.Random(5).randbytes(5 * CHUNK))
     put(tmp_path / "in", big=bytes(data))

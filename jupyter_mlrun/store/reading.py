@@ -41,6 +41,12 @@ class Filling:
         self.found.folders, self.found.left_out, self.found.count = folder.folders, folder.left_out, folder.count
         self.entries: dict[str, str] = {}
 
+    def keep(self, said: Stat, text: str) -> None:
+        """A file that is as it was, and its part of the manifest."""
+        self.entries[said[0]] = text
+        self.found.bytes += said[1]
+        self.found.files.append(said)
+
     def add(self, said: Stat, chunks: Sequence[str], *, young: bool) -> None:
         """A file and its chunks; one that is young may change again without a trace, and is not remembered."""
         name, size = said[:2]
