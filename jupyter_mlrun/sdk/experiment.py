@@ -227,13 +227,13 @@ class Experiment:
         return found
 
     # one function for Experiment.delete(workspace, id), which the reference has, and for experiment.delete()
-    def delete(self: Any, experiment_id: str | None = None) -> None:
+    def delete(workspace: Any, experiment_id: str | None = None) -> None:  # noqa: N805 -- the reference's name for it
         """Remove an experiment with all its runs: ``Experiment.delete(workspace, id)`` or ``experiment.delete()``.
 
         Raises ``Conflict`` while one of them is active, and ``NotFound`` where there is no such experiment; nothing
         was removed then.  Models stay.  Source: ``azureml.core.Experiment.delete``.
         """
-        one = self if isinstance(self, Experiment) else _existing(self, str(experiment_id))
+        one = workspace if isinstance(workspace, Experiment) else _existing(workspace, str(experiment_id))
         place = one.workspace.folder
         every = [run for run in runs.run_dirs(place) if run.path.parent == one._folder]  # noqa: SLF001 -- one module
         active = [run.path.name for run in every if not runs.observe(run).is_over]
