@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import fnmatch
 import os
 import random
@@ -303,6 +304,25 @@ def test_replaced_trees_are_young_again(place: WorkspaceDir) -> None:
     put(place, "data", "a", content="2", overwrite=True)
     assert manifest.stat().st_mtime > time.time() - 100
     assert manifest.stem not in Contents(place, "ds").manifests()
+
+
+def test_one_upload_at_a_time_changes_the_list(place: WorkspaceDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else many others could pass while one is slow, and its number, forgotten by then, would be free again."""
+    put(place, "data", "a")
+    real = trees.merge
+    asked: list[str] = []
+
+    def slow(*args: Any, **options: Any) -> Any:
+        with (Contents(place, "ds").folder / ".lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        asked.append("merge")
+        return real(*args, **options)
+
+    monkeypatch.setattr(trees, "merge", slow)
+    put(place, "data", "b")
+    assert asked == ["merge"]
+    with (Contents(place, "ds").folder / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"at": []}', b'{"at": 3}', b"{}", b"\xff"])
