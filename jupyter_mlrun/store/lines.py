@@ -28,7 +28,7 @@ HEAD, TAIL = 16 << 10, 64 << 10  # bytes of such a line
 NEWLINE = 10
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?")
-_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _PIECES = re.compile(r"\x1b\[[0-9;:]*m|.", re.DOTALL)
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x0d\x0e-\x1a\x1c-\x1f\x7f\x80-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _PLAIN = b"\t\n" + bytes(range(0x20, 0x7F))
@@ -211,7 +211,7 @@ class LogLines:
             data = os.pread(fd, length, at)
             if not _odd(data) and wanted.encode() not in data.lower():
                 return None
-        lines = [_COLOUR.sub("", line).lower() for line in self._block(fd, block)]
+        lines = [COLOUR.sub("", line).lower() for line in self._block(fd, block)]
         numbers = range(first, first + len(lines))
         chosen = reversed([n for n in numbers if n <= start]) if backward else (n for n in numbers if n >= start)
         return next((n for n in chosen if wanted in lines[n - first]), None)
@@ -272,14 +272,14 @@ def clean(line: str) -> str:
 
 
 def _kept(match: re.Match[str]) -> str:
-    return match[0] if _COLOUR.fullmatch(match[0]) else ""
+    return match[0] if COLOUR.fullmatch(match[0]) else ""
 
 
 def _overwritten(line: str) -> str:
     if "\r" in line:
         parts = [part for part in line.split("\r") if part]
         # a colour that was set before still holds
-        colours = _COLOUR.findall("".join(parts[-3:-1]))[-4:]
+        colours = COLOUR.findall("".join(parts[-3:-1]))[-4:]
         line = "".join(colours) + parts[-1] if parts else ""
     if "\b" in line:
         kept: list[str] = []
@@ -298,7 +298,7 @@ def _overwritten(line: str) -> str:
 def _cut(line: str) -> str:
     kept = line[: text.LONGEST_LINE]
     begun = kept.rfind("\x1b")
-    if begun >= 0 and not _COLOUR.match(kept, begun):
+    if begun >= 0 and not COLOUR.match(kept, begun):
         kept = kept[:begun]  # never half a colour
     return f"{kept} … [{len(line) - len(kept):,} more characters in this line]"
 
