@@ -1,6 +1,6 @@
 // One metric's points as the view keeps them: five columns of numbers, never more than twice MOST_POINTS.
 
-import { MOST_POINTS, type Series } from '../contract.js';
+import { MOST_ODD, MOST_POINTS, type Series } from '../contract.js';
 
 export type Column = 'step' | 'time' | 'min' | 'max' | 'last';
 const COLUMNS: readonly Column[] = ['step', 'time', 'min', 'max', 'last'];
@@ -92,6 +92,8 @@ export class Metric {
   /** points in all, at the other end */
   count = 0;
   nonfinite = 0;
+  /** step, time and word of the newest values that are no finite numbers */
+  odd: [number, number, string][] = [];
   /** the last value in words */
   last = '';
   /** rises with every change: what was drawn is old when it differs */
@@ -108,7 +110,9 @@ export class Metric {
     this.version++;
     if (series.mode === 'reset') {
       this.points.clear();
+      this.odd = [];
     }
+    this.odd = [...this.odd, ...series.odd].slice(-MOST_ODD);
     const width = series.columns.length;
     const fits = width >= 3 && series.offset >= 0 && series.offset + series.points * width <= numbers.length;
     if (series.points > 0 && fits) {
