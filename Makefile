@@ -33,15 +33,19 @@ help:
 
 INSTALL_INPUTS := pyproject.toml hatch_build.py package.json tests/constraints.txt
 FRONT_END := jupyter_mlrun/labextension/package.json
-FRONT_END_SOURCES := $(shell find labextension/src labextension/style -type f) package.json tsconfig.json
+LIVE_VIEW := jupyter_mlrun/ui/static/widget.js
+FRONT_END_SOURCES := $(shell find labextension/src labextension/style -type f) labextension/build.mjs package.json tsconfig.json
+DEMO := build/demo/demo.js
 
 ifeq ($(NPM),)
 NODE_MODULES :=
+LIVE_VIEW_DEMO :=
 front-end: $(VENV)/.demo
-	@echo "npm is not on PATH: going on without the JupyterLab extension (install Node 20+ to have it)"
+	@echo "npm is not on PATH: going on without the JupyterLab extension and the live view (install Node 20+ to have them)"
 else
 NODE_MODULES := node_modules/.made
-front-end: $(FRONT_END)
+LIVE_VIEW_DEMO := $(DEMO)
+front-end: $(FRONT_END) $(LIVE_VIEW)
 endif
 
 $(VENV)/.made:
@@ -71,7 +75,14 @@ $(FRONT_END): $(FRONT_END_SOURCES) | $(VENV)/.demo $(NODE_MODULES)
 	rm -rf $(VENV)/share/jupyter/labextensions/jupyter_mlrun
 	cp -R $(@D) $(VENV)/share/jupyter/labextensions/jupyter_mlrun
 	cp install.json $(VENV)/share/jupyter/labextensions/jupyter_mlrun/
-	touch $@
+	touch $@ $(LIVE_VIEW)
+
+$(LIVE_VIEW): $(FRONT_END_SOURCES) | $(FRONT_END) $(NODE_MODULES)
+	npm run --silent build:widget
+
+# the page on which browser tests look at the live view without Jupyter
+$(DEMO): $(LIVE_VIEW) $(wildcard labextension/demo/*) | $(NODE_MODULES)
+	npm run --silent build:demo
 
 system:
 	@tests/install_system.sh
@@ -98,10 +109,10 @@ endif
 test-python: $(VENV)/.dev front-end system
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not heavy and not browser' $(PYTEST_ARGS)
 
-test-browser: $(VENV)/.dev front-end system
+test-browser: $(VENV)/.dev front-end $(LIVE_VIEW_DEMO) system
 	$(BIN)/python -m pytest -m 'browser and not slow and not heavy' tests/browser $(PYTEST_ARGS)
 
-test-all: $(VENV)/.dev front-end system
+test-all: $(VENV)/.dev front-end $(LIVE_VIEW_DEMO) system
 	$(BIN)/python -m pytest -m 'slow or heavy' $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev $(NODE_MODULES)
@@ -127,4 +138,4 @@ constraints: $(VENV)/.dev
 	mv tests/constraints.new tests/constraints.txt
 
 clean:
-	rm -rf $(VENV) node_modules lib build dist jupyter_mlrun/labextension tsconfig.tsbuildinfo bench.json
+	rm -rf $(VENV) node_modules lib build dist jupyter_mlrun/labextension jupyter_mlrun/ui/static tsconfig.tsbuildinfo bench.json

@@ -1,7 +1,8 @@
 """Build the JupyterLab extension when Node is there; install without it, and say so, when it is not.
 
-Reads labextension/, package.json and package-lock.json; writes node_modules/ and jupyter_mlrun/labextension/ (both
-git-ignored); the wheel carries the latter to where Jupyter looks for it.
+Reads labextension/, package.json and package-lock.json; writes node_modules/, jupyter_mlrun/labextension/ and
+jupyter_mlrun/ui/static/ (all git-ignored); the wheel carries the second to where Jupyter looks for it, and the third,
+the live view, inside the package.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from pathlib import Path
 
 from hatch_jupyter_builder.utils import is_stale
 
+VIEW = Path("jupyter_mlrun/ui/static/widget.js")
 NOTICE = (
-    "npm is not on PATH: jupyter_mlrun is installed WITHOUT its JupyterLab extension. "
-    "Magics, SDK and command line work; install Node 20+ and run the same command again to have it."
+    "npm is not on PATH: jupyter_mlrun is installed WITHOUT its JupyterLab extension and its live view. "
+    "Magics, SDK, command line and static views work; install Node 20+ and run the same command again to have them."
 )
 
 
 def build_front_end(_target: str, _version: str, *, build_dir: str, source_dir: str, build_cmd: str) -> None:
     """hatch-jupyter-builder calls this for each wheel, sdist and editable install."""
-    entry = Path(build_dir, "package.json")
-    if entry.exists() and not is_stale(entry, source_dir):
+    made = (Path(build_dir, "package.json"), VIEW)
+    if not any(not path.exists() or is_stale(path, source_dir) for path in made):
         return
     npm = shutil.which("npm")
     if npm is None:

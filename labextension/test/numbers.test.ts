@@ -29,7 +29,8 @@ test('ticks are round and inside', () => {
   assert.deepEqual(timeTicks(0, 100), [0, 30, 60, 90]);
   assert.deepEqual(timeTicks(0, 7200), [0, 1800, 3600, 5400, 7200]);
   assert.deepEqual(logTicks(-4, 1), [-4, -3, -2, -1, 0, 1]);
-  assert.deepEqual(logTicks(0, 1).map(v => Math.round(10 ** v)), [2, 4, 6, 8, 10]);
+  assert.deepEqual(logTicks(0, 1).map(v => Math.round(10 ** v)), [1, 2, 5, 10]);
+  assert.deepEqual(logTicks(0, 0.5).map(v => Math.round(10 ** v * 10) / 10), [1, 1.5, 2, 2.5, 3]);
 });
 
 for (const [low, high] of [

@@ -117,7 +117,7 @@ export class Plot {
   }
 
   private series(color: (name: keyof Palette) => () => string): uPlot.Series[] {
-    const edge: uPlot.Series = { stroke: 'transparent', width: 0, points: { show: false } };
+    const edge: uPlot.Series = { stroke: color('band'), width: 1, points: { show: false } };
     return [
       {},
       edge,
@@ -157,7 +157,7 @@ export class Plot {
       {
         ...shared,
         size: (_, words) => Math.min(wide(words), 90),
-        splits: (_, __, low, high) => (this.lens?.logarithmic ? logTicks(low, high, 4) : ticks(low, high, 4)),
+        splits: (_, __, low, high) => (this.lens?.logarithmic ? logTicks(low, high) : ticks(low, high)),
         values: (_, places) => places.map(y => number(this.lens?.logarithmic ? 10 ** y : y))
       }
     ];

@@ -64,6 +64,11 @@ export function logTicks(low: number, high: number, count = 5): number[] {
     const first = Math.ceil(low / every) * every;
     return Array.from({ length: Math.floor((high - first) / every + 1e-9) + 1 }, (_, i) => first + i * every);
   }
+  if (size >= 0.7) {
+    const decades = Array.from({ length: Math.floor(high) - Math.floor(low) + 1 }, (_, i) => Math.floor(low) + i);
+    const marks = decades.flatMap(d => [d, d + Math.log10(2), d + Math.log10(5)]);
+    return marks.filter(mark => mark >= low && mark <= high);
+  }
   return ticks(10 ** low, 10 ** high, count)
     .filter(value => value > 0)
     .map(Math.log10);
