@@ -39,6 +39,7 @@ LAYERS = [
     "backends/*",
     "agent/*",
     "sdk/*",
+    "engine/*",
     "check",
     "doctor",
     "upkeep",

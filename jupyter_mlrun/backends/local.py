@@ -40,6 +40,8 @@ _FAR_SIDE = (
     *("__init__.py", "_version.py", "errors.py", "states.py", "rundir.py"),
     *(f"azureml/{name}.py" for name in ("__init__", "_finder", "_names", "_parts", "alias", "shim/azureml/__init__")),
 )
+# what the program of a notebook's run imports of ours; it needs papermill beside it
+_NOTEBOOKS = ("words.py", "literals.py", "parameters.py")
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ def install_worker(folder: Path) -> Path:
     So an upgraded or deleted installation of this package cannot change or break a run under way.
     """
     package = Path(__file__).parent.parent
-    names = [*_FAR_SIDE, *sorted(f"worker/{p.name}" for p in (package / "worker").glob("*.py"))]
+    folders = [f"{folder}/{p.name}" for folder in ("worker", "engine") for p in (package / folder).glob("*.py")]
+    names = [*_FAR_SIDE, *_NOTEBOOKS, *sorted(folders)]
     contents = {name: (package / name).read_bytes() for name in names if (package / name).exists()}
     digest = hashlib.sha256(b"\0".join(n.encode() + b"\0" + c for n, c in sorted(contents.items()))).hexdigest()
     target = folder / f"worker-{digest[:12]}"

@@ -24,7 +24,7 @@ from jupyter_mlrun.agent import client
 from jupyter_mlrun.backends import local
 from jupyter_mlrun.errors import BadInput, NotFound
 from jupyter_mlrun.records import Resources, Spec, experiment_name
-from jupyter_mlrun.sdk import computes, environment
+from jupyter_mlrun.sdk import computes, environment, notebook
 from jupyter_mlrun.sdk import inputs as data
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.workspace import Workspace
@@ -116,6 +116,8 @@ def prepare(request: Request, settings: JupyterMLRun, workspace: Workspace | Non
     local.look().check(resources, environment.visible_gpus(os.environ))
     chosen = request.environment or environment.chosen(request.env, workspace)
     interpreter = chosen.resolve()
+    if notebook.is_notebook(request.script):
+        notebook.check_interpreter(interpreter)
     own = environment.own_variables(request.env_vars)
     variables = {**chosen.environment_variables, **(request.variables or {}), **own}
     tags = _tags(request.tags)
@@ -198,7 +200,8 @@ def _source(request: Request, settings: JupyterMLRun) -> tuple[snapshot.Plan | N
         near = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise NotFound(f"no script {request.script!r}", hint=did_you_mean(path.name, near))
     content = path.read_bytes()
-    _check_syntax(path, content)
+    if not notebook.is_notebook(path.name):
+        _check_syntax(path, content)
     return None, {path.name: content}
 
 
@@ -234,6 +237,13 @@ def _package(request: Request, plan: snapshot.Plan | None, files: Mapping[str, b
         script = Path(script).name
     elif Path(script).is_absolute() or script not in present:
         script = _inside(script, Path(request.cwd or "."), Path(request.source or "."), present)
+    if notebook.is_notebook(script):
+        path = package.in_snapshot(script, present)
+        root = Path(request.cwd or ".") / Path(request.source or ".").expanduser()
+        content = files[path] if plan is None else (root / path).read_bytes()
+        return notebook.package(
+            path, content, parameters=request.parameters, arguments=request.arguments, use=request.use
+        )
     return package.package_script(script, present=present, parameters=request.parameters, arguments=request.arguments)
 
 
@@ -371,6 +381,7 @@ def dry_run(request: Request, settings: JupyterMLRun) -> str:
         lines += [f"--- {name} ---", content.decode("utf-8", "replace").rstrip("\n"), ""]
     lines += [f"input {data.describe(one)}" for one in ready.inputs]
     arguments, _ = data.expansions(packaged.arguments, [one["name"] for one in ready.inputs], expand=False)
-    command = [*(request.command or [ready.environment["python"], packaged.script]), *arguments]
+    program = [ready.environment["python"], *(["-m", "papermill"] if packaged.kind == notebook.KIND else [])]
+    command = [*(request.command or [*program, packaged.script]), *arguments]
     lines += [f"command: {' '.join(map(str, command))}"]
     return "\n".join(lines)

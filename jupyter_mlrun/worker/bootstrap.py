@@ -101,7 +101,7 @@ def main():
         exec(compile(source, script, "exec", dont_inherit=True), names)
     except SystemExit as problem:
         code = _exit_code(problem)
-        error = str(problem.code) if isinstance(problem.code, str) else None
+        error = problem.code if isinstance(problem.code, str) else getattr(problem, "reason", None)
         raise
     except BaseException as problem:
         code, error = 1, "%s: %s" % (type(problem).__name__, str(problem)[:2000])

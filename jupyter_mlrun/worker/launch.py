@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 ALREADY_RUNS = 75
 CANNOT_START = 127
-BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
+HERE = os.path.dirname(os.path.abspath(__file__))
+BOOTSTRAP = os.path.join(HERE, "bootstrap.py")
+NOTEBOOK = os.path.join(os.path.dirname(HERE), "engine", "main.py")
 
 
 def link_kept_folders(run: RunDir) -> None:
@@ -83,7 +85,8 @@ def command_of(spec: Dict[str, Any], rank: int, arguments: List[str]) -> List[st
     if spec.get("command"):
         return [*map(str, spec["command"]), *arguments]
     python = spec["environment"]["python"]
-    return [python, "-u", BOOTSTRAP, str(rank), spec["script"], *arguments]
+    program = [NOTEBOOK] if spec["kind"] == "notebook" else []
+    return [python, "-u", BOOTSTRAP, str(rank), *program, spec["script"], *arguments]
 
 
 def open_log(run: RunDir, rank: int, ranks: int) -> int:
