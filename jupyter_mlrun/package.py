@@ -68,7 +68,7 @@ CALL = "\n_run_cell()\n"
 class Package:
     """What a run executes: an entry script, the files to add to the snapshot, and the arguments."""
 
-    kind: str  # "cell" or "script"
+    kind: str  # "cell", "script" or "notebook"
     script: str  # relative to the working folder, with forward slashes
     files: dict[str, bytes] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
@@ -132,12 +132,18 @@ def package_script(
     script: str, *, present: Collection[str], parameters: Sequence[str] = (), arguments: Sequence[str] = ()
 ) -> Package:
     """The package of a script in the snapshot; parameters become ``--KEY VALUE``, before ``arguments``."""
-    path = posixpath.normpath(script.replace("\\", "/"))
-    if path not in present:
-        raise BadInput(f"script '{script}' is not in the snapshot", hint=_where_is(path, present))
+    path = in_snapshot(script, present)
     given = parse_parameters(parameters)
     options = [part for parameter in given.values() for part in (f"--{parameter.name}", parameter.text)]
     return Package("script", path, arguments=(*options, *_checked(arguments)), parameters=given)
+
+
+def in_snapshot(script: str, present: Collection[str]) -> str:
+    """The path of a script in the snapshot, with forward slashes.  Raises ``BadInput`` where it is not in there."""
+    path = posixpath.normpath(script.replace("\\", "/"))
+    if path not in present:
+        raise BadInput(f"script '{script}' is not in the snapshot", hint=_where_is(path, present))
+    return path
 
 
 def _where_is(path: str, present: Collection[str]) -> str:

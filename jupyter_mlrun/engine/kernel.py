@@ -1,0 +1,141 @@
+"""Starts the IPython kernel of a notebook run.
+
+What its cells print goes straight into the run's log, whatever becomes of the kernel afterwards, and to the notebook
+in bounds.  Started as ``python kernel.py -f CONNECTION_FILE``; writes to the standard output and error it was given.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from typing import Any
+
+if __name__ == "__main__" and os.path.realpath(sys.path[0] or ".") == os.path.dirname(os.path.realpath(__file__)):
+    del sys.path[0]  # cells import from their own folders
+
+os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # its warning about frozen modules is no news to anybody
+
+import zmq
+from ipykernel.iostream import OutStream
+from ipykernel.kernelapp import IPKernelApp
+
+NAME = "_jupyter_mlrun_kernel"  # this module, which is __main__ only until the cells have theirs
+HEAD, TAIL = 768 << 10, 64 << 10  # characters of a cell's text that the notebook keeps
+QUEUED = 64  # messages that wait for the reader before the sender waits
+
+
+class Kept:
+    """Of the text of one cell: the beginning as it comes, the end when the cell is over."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.begin()
+
+    def begin(self) -> None:
+        """A cell begins."""
+        self._room, self._dropped, self._held = HEAD, 0, 0
+        self._tail: deque[str] = deque()
+
+    def now(self, text: str) -> str:
+        """What of *text* goes to the notebook at once."""
+        with self._lock:
+            head, rest = text[: self._room], text[self._room :]
+            self._room -= len(head)
+            if rest:
+                self._hold(rest)
+            return head
+
+    def _hold(self, text: str) -> None:
+        self._tail.append(text[-TAIL:])
+        self._dropped += len(text) - len(self._tail[-1])
+        self._held += len(self._tail[-1])
+        while self._held - len(self._tail[0]) >= TAIL:
+            gone = len(self._tail.popleft())
+            self._held -= gone
+            self._dropped += gone
+
+    def rest(self) -> str:
+        """What is left of the cell's text, with a notice where something is missing."""
+        with self._lock:
+            tail, dropped = "".join(self._tail), self._dropped
+            self.begin()
+        if not dropped:
+            return tail
+        return f"\n[… {dropped:,} characters are not kept here; the run's log has them …]\n{tail}"
+
+
+class LogStream(OutStream):  # type: ignore[misc,unused-ignore]
+    """Standard output or error of the cells: to the log at once, to the notebook as ``Kept`` says."""
+
+    logs: dict[str, int] = {}  # noqa: RUF012 -- traitlets has no part in this class
+
+    def __init__(self, session: Any, pub_thread: Any, name: str, *args: Any, **more: Any) -> None:
+        self.kept = Kept()
+        super().__init__(session, pub_thread, name, *args, **more)  # type: ignore[no-untyped-call,unused-ignore]
+
+    def write(self, string: Any) -> int:
+        """Write to the log and to the notebook; what comes by file descriptor has been in the log already."""
+        if not isinstance(string, str):
+            raise TypeError(f"write() argument must be str, not {type(string)}")
+        if threading.current_thread() is not getattr(self, "watch_fd_thread", None):
+            _put(self.logs[self.name], string)
+        head = self.kept.now(string)
+        if head:
+            super().write(head)
+        return len(string)
+
+    def finish_cell(self) -> None:
+        """Send the end of a cell's text."""
+        rest = self.kept.rest()
+        if rest:
+            super().write(rest)
+
+
+def _put(fd: int, text: str) -> None:
+    data = memoryview(text.encode("utf-8", "backslashreplace"))
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _streams() -> list[LogStream]:
+    return [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, LogStream)]
+
+
+def _begin_cell(*_: object) -> None:
+    for stream in _streams():
+        stream.kept.begin()
+
+
+def _finish_cell(*_: object) -> None:
+    for stream in _streams():
+        stream.finish_cell()
+
+
+class KernelApp(IPKernelApp):  # type: ignore[misc,unused-ignore]
+    """A kernel whose messages wait for their reader instead of getting lost."""
+
+    def init_iopub(self, context: Any) -> None:
+        """Where the reader is slower than the cells, the sender waits: nothing is dropped, little is kept."""
+        context.setsockopt(zmq.XPUB_NODROP, 1)
+        context.setsockopt(zmq.SNDHWM, QUEUED)
+        super().init_iopub(context)  # type: ignore[no-untyped-call,unused-ignore]
+
+    def initialize(self, argv: Any = None) -> None:
+        """As always, and be told when a cell begins and ends."""
+        super().initialize(argv)  # type: ignore[no-untyped-call,unused-ignore]
+        assert self.shell is not None, "initialize() makes it"
+        self.shell.events.register("pre_run_cell", _begin_cell)
+        self.shell.events.register("post_run_cell", _finish_cell)
+
+
+def main() -> None:
+    """Become the kernel."""
+    sys.modules[NAME] = sys.modules[__name__]
+    LogStream.logs = {"stdout": os.dup(1), "stderr": os.dup(2)}
+    KernelApp.launch_instance(outstream_class=f"{NAME}.LogStream")
+
+
+if __name__ == "__main__":
+    main()
