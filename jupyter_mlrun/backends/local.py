@@ -1,6 +1,6 @@
-"""This machine as a compute: its slots and GPUs, and workers as processes of their own.
+"""This machine as a compute: workers as processes of their own.
 
-Reads ``/proc``, NVML, ``worker-<g>.json``, ``rank-<n>.json``, ``exit.json``; writes ``grant.json`` and starts
+Reads ``/proc``, ``worker-<g>.json``, ``rank-<n>.json``, ``exit.json``; writes ``grant.json`` and starts
 workers from a copy of the far-side modules in ``<home>/.agent``.
 """
 
@@ -11,13 +11,13 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jupyter_mlrun.backends import machine
 from jupyter_mlrun.backends.base import Backend, Seen, Sighting
-from jupyter_mlrun.errors import BadInput
+from jupyter_mlrun.backends.machine import Gpu, Machine
 from jupyter_mlrun.rundir import (
     FILE_MODE,
     RunDir,
@@ -32,8 +32,7 @@ from jupyter_mlrun.worker import process
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jupyter_mlrun.records import Resources
-
+__all__ = ["Gpu", "LocalBackend", "Machine", "install_worker", "look"]
 _START = "import sys; sys.path.insert(0, {!r}); from jupyter_mlrun.worker.main import main; sys.exit(main())"
 # what a worker may import, beside the worker package itself
 _FAR_SIDE = (
@@ -44,103 +43,13 @@ _FAR_SIDE = (
 _NOTEBOOKS = ("words.py", "literals.py", "parameters.py")
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU as NVML tells it; memory in bytes."""
-
-    uuid: str
-    name: str
-    memory: int
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What this machine has; memory in bytes."""
-
-    cores: int
-    memory: int
-    gpus: tuple[Gpu, ...] = ()
-
-    def slots(self, max_concurrent: int = 0) -> int:
-        """How many runs without a GPU go at once."""
-        return max_concurrent or max(2, self.cores // 4)
-
-    def visible(self, tokens: Sequence[str] | None) -> tuple[Gpu, ...]:
-        """The GPUs that a ``CUDA_VISIBLE_DEVICES`` of these tokens shows; None shows all."""
-        if tokens is None:
-            return self.gpus
-        found = []
-        for token in tokens:
-            if token.isdigit() and int(token) < len(self.gpus):
-                found.append(self.gpus[int(token)])
-                continue
-            match = [gpu for gpu in self.gpus if token and gpu.uuid.startswith(token)]
-            if len(match) != 1:
-                break  # CUDA hides everything from the first token that it does not know
-            found.append(match[0])
-        return tuple(found)
-
-    def gpu_count(self, asked: int | str, tokens: Sequence[str] | None) -> int:
-        """The number of GPUs that *asked* ("auto", "all" or a count) means for this submitter."""
-        seen = len(self.visible(tokens))
-        if asked == "auto":
-            return min(1, seen)
-        return seen if asked == "all" else int(asked)
-
-    def check(self, asked: Resources, tokens: Sequence[str] | None) -> None:
-        """Raise ``BadInput`` with what there is, when *asked* can never be had here."""
-        seen = len(self.visible(tokens))
-        wants = [
-            (self.gpu_count(asked.gpus, tokens), seen, "GPU", "--gpus"),
-            (asked.cpus or 0, self.cores, "CPU core", "--cpus"),
-            (asked.memory or 0, self.memory, "byte of memory", "--memory"),
-            (asked.nodes, 1, "node", "-n"),
-        ]
-        for want, there, what, option in wants:
-            if want > there:
-                raise BadInput(
-                    f"{option} asks for {want} {what}s; the local compute has {there}",
-                    hint=f"it has {self.describe()}; ask for {option} {there} or less",
-                )
-
-    def describe(self) -> str:
-        """The machine in words."""
-        gpus = ", ".join(gpu.name for gpu in self.gpus) or "no GPU"
-        return f"{self.cores} CPU cores, {self.memory / 2**30:.0f} GiB of memory, {gpus}"
-
-
 def look() -> Machine:
     """This machine, as far as this process may use it."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        cores = os.cpu_count() or 1
-    return Machine(cores=cores, memory=process.memory_limit(), gpus=_gpus())
+    return machine.look(_gpus())
 
 
 def _gpus() -> tuple[Gpu, ...]:
-    try:
-        import pynvml as module
-    except ImportError:
-        return ()
-    pynvml: Any = module  # it has no types
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:  # no driver: no GPU
-        return ()
-    try:
-        found = []
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            device = pynvml.nvmlDeviceGetHandleByIndex(index)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(device).total
-            found.append(Gpu(_text(pynvml.nvmlDeviceGetUUID(device)), _text(pynvml.nvmlDeviceGetName(device)), memory))
-        return tuple(found)
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    return machine.gpus()
 
 
 def install_worker(folder: Path) -> Path:
