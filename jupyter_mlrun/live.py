@@ -1,124 +1,122 @@
-"""Keeps the output of a submitted cell up to date: one thread of the kernel, quiet when nothing moved.
+"""The output of a submitted cell: a live view, and beside it the part that is saved with the notebook.
 
-Reads run directories.  The output itself is text and static HTML, so what was last shown stays in the notebook.
+Reads run directories.  The saved part is text and static HTML, so what was last shown stays in the notebook.
 """
 
 from __future__ import annotations
 
-import threading
-import time
+import sys
 import uuid
-from typing import TYPE_CHECKING, Any
-
-from IPython import display as _ipython
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_mlrun.agent import client
 from jupyter_mlrun.errors import JupyterMLRunError
-from jupyter_mlrun.ui import view
+from jupyter_mlrun.store import runs
+from jupyter_mlrun.ui import view, widget
+from jupyter_mlrun.ui.contract import STATIC_CLASS
+from jupyter_mlrun.ui.feed import Feed
+from jupyter_mlrun.ui.pump import Saved, View
 
 if TYPE_CHECKING:
-    from jupyter_mlrun.sdk.run import Run
+    from pathlib import Path
 
-FASTEST, SLOWEST = 0.5, 5.0
+    from jupyter_mlrun.rundir import RunDir
+    from jupyter_mlrun.store.livemetrics import LiveReader
 
-
-class Refresher:
-    """The runs that are shown and not over, and the thread that looks at them."""
-
-    def __init__(self) -> None:
-        self._shown: dict[str, tuple[Run, Any]] = {}
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._moved = threading.Event()
-
-    def add(self, run: Run, display_id: str) -> None:
-        """Keep the display *display_id* up to date until the run is over."""
-        with self._lock:
-            self._shown[display_id] = (run, None)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="jupyter_mlrun view", daemon=True)
-                self._thread.start()
-        self._moved.set()
-
-    def _work(self) -> None:
-        pause = FASTEST
-        while True:
-            self._moved.wait(pause)
-            self._moved.clear()
-            with self._lock:
-                shown = list(self._shown.items())
-                if not shown:
-                    self._thread = None
-                    return
-            changed = [self._try(display_id, *entry) for display_id, entry in shown]
-            pause = FASTEST if any(changed) else min(SLOWEST, pause * 1.3)
-
-    def _try(self, display_id: str, run: Run, before: Any) -> bool:
-        try:
-            return self._refresh(display_id, run, before)
-        except (OSError, ValueError, JupyterMLRunError):
-            # half written, being removed or damaged: no reason to end the view of the others; it is looked at again
-            return False
-
-    def _refresh(self, display_id: str, run: Run, before: Any) -> bool:
-        """Draw one run anew if its files changed; whether they did."""
-        if not run.path.is_dir():
-            self._drop(display_id)
-            return True
-        why = _why(run)
-        now = (fingerprint(run), why)
-        if now == before:
-            return False
-        over = run.state.is_over
-        _display(view.bundle(run.directory, waiting=why), display_id, update=True)
-        if over:
-            self._drop(display_id)
-        else:
-            with self._lock:
-                self._shown[display_id] = (run, now)
-        return True
-
-    def _drop(self, display_id: str) -> None:
-        with self._lock:
-            self._shown.pop(display_id, None)
+BESIDE_A_VIEW, ALONE = 30.0, 1.0  # seconds between two drawings of the saved part
+_said: set[str] = set()
 
 
-def fingerprint(run: Run) -> tuple[Any, ...]:
-    """Changes whenever there is something new to see; whole seconds, for the elapsed time."""
-    parts: list[Any] = [int(time.time()) if run.state.started else 0]
-    directory = run.directory
-    for path in (directory.events, directory.exit, directory.log(0, run.spec.resources.procs)):
-        try:
-            info = path.stat()
-            parts.append((info.st_size, info.st_mtime_ns))
-        except FileNotFoundError:
-            parts.append(None)
-    return tuple(parts)
+class Shown(Protocol):
+    """What is needed of a run here."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def directory(self) -> RunDir:
+        """Its directory."""
+
+    @property
+    def home(self) -> Path:
+        """The home that it lives in."""
+
+    def cancel(self) -> None:
+        """Stop it."""
 
 
-def _display(bundle: dict[str, Any], display_id: str, *, update: bool = False) -> None:
-    show_it: Any = _ipython.display  # IPython's function has no types
-    show_it(bundle, raw=True, display_id=display_id, update=update)
+def show(run: Shown, *, refresh: bool = True, draw: Any = None) -> None:
+    """Display a run; with *refresh*, keep the display up to date while it goes on.
 
-
-def _why(run: Run) -> str | None:
-    """Why the run waits, as the agent says now."""
-    found = client.queue_of(run.home)["waiting"].get(run.id)
-    return str(found) if found else None
-
-
-_refresher = Refresher()
-
-
-def show(run: Run, *, refresh: bool = True) -> None:
-    """Display a run; with *refresh*, keep the display up to date while it goes on."""
-    display_id = f"jupyter_mlrun-{uuid.uuid4().hex}"
+    *draw*: makes the saved part's MIME bundle of the run, what it waits for and its metrics (default: ``view.bundle``).
+    """
+    name = uuid.uuid4().hex
+    output = _Output(run, name, draw or _draw)
     try:
-        bundle = view.bundle(run.directory, waiting=_why(run))
+        state, first = runs.observe(run.directory), output.bundle(None)
     except (OSError, ValueError, JupyterMLRunError) as problem:
         # the run exists and goes on; only its picture failed
         print(f"run {run.id} cannot be drawn: {problem}")
         return
-    _display(bundle, display_id)
-    if refresh:
-        _refresher.add(run, display_id)
+    if not refresh or not in_kernel():
+        _display(first)
+        return
+    feed = Feed(run.directory, waiting=lambda: why(run), stop=run.cancel)
+    saved = Saved(lambda: output.update(feed), BESIDE_A_VIEW, state)
+    try:
+        made = widget.open_view(feed, name, saved)
+    except widget.Unavailable as problem:
+        _say_once(str(problem))
+        _display(first, output.display_id)
+        widget.pump.add(View(feed, None, Saved(lambda: output.update(feed), ALONE, state)))
+        return
+    _display(widget.bundle(made, f"live view of run {run.id}; what follows is how it was last saved"))
+    _display(first, output.display_id)
+
+
+class _Output:
+    """The saved part of one output."""
+
+    def __init__(self, run: Shown, name: str, draw: Any) -> None:
+        self.run, self.name, self.draw = run, name, draw
+        self.display_id = f"jupyter_mlrun-{name}"
+
+    def bundle(self, metrics: LiveReader | None) -> dict[str, Any]:
+        found: dict[str, Any] = self.draw(self.run, why(self.run), metrics)
+        found["text/html"] = f'<div class="{STATIC_CLASS} {STATIC_CLASS}-{self.name}">{found["text/html"]}</div>'
+        return found
+
+    def update(self, feed: Feed) -> None:
+        _display(self.bundle(feed.reader.metrics), self.display_id, update=True)
+
+
+def _draw(run: Shown, waits: str | None, metrics: LiveReader | None) -> dict[str, Any]:
+    return view.bundle(run.directory, waiting=waits, metrics=metrics)
+
+
+def _say_once(text: str) -> None:
+    if text and text not in _said:
+        _said.add(text)
+        print(text)
+
+
+def in_kernel() -> bool:
+    """Whether this process is a kernel, whose outputs can be updated."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
+def _display(bundle: dict[str, Any], display_id: str | None = None, *, update: bool = False) -> None:
+    from IPython import display
+
+    show_it: Any = display.display  # IPython's function has no types
+    more: dict[str, Any] = {} if display_id is None else {"display_id": display_id, "update": update}
+    show_it(bundle, raw=True, **more)
+
+
+def why(run: Shown) -> str | None:
+    """Why the run waits, as the agent says now."""
+    found = client.queue_of(run.home)["waiting"].get(run.id)
+    return str(found) if found else None

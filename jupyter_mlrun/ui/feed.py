@@ -75,7 +75,6 @@ class Feed:
         self._reader: RunReader | None = None
         self._buckets = BUCKETS
         self._rank = 0
-        self._trouble: str | None = None
         self._zoomed: OneMetric | None = None
         self._zoomed_at = 0.0
         self._names: dict[str, str] = {}  # as shown → as logged
@@ -113,11 +112,24 @@ class Feed:
         self._reader = self._zoomed = None
         self._forget()
 
-    def trouble(self, text: str | None) -> None:
-        """Something beside the run's files went wrong (None: it is over); the view shows it."""
-        if text != self._trouble:
-            self._trouble = text
-            self._seen = -1
+    def again(self) -> None:
+        """Tell everything anew: nobody said yet that it was heard."""
+        self._forget()
+
+    def excuse(self, text: str) -> Message:
+        """A frame that says what went wrong beside the run's files; the next good one tells everything anew."""
+        self._forget()
+        self.seq += 1
+        self._seen_problem = words(text)
+        header: contract.Frame = {
+            "type": "frame",
+            "seq": self.seq,
+            "full": False,
+            "now": time.time(),
+            "problem": self._seen_problem,
+            "series": [],
+        }
+        return header, b""
 
     # ---- frames --------------------------------------------------------------------------------------------
 
@@ -137,14 +149,13 @@ class Feed:
             return None
         full, self._full = self._full, False
         self._seen, self._late = reader.version, False
-        problem = self._trouble or reader.problem
         made: dict[str, Any] = {"run": self._run_part(full), "log": self._log_part(full)}
         series, buffer = self._series_part(full)
-        if not (full or series or made["run"] or made["log"] or problem != self._seen_problem):
+        if not (full or series or made["run"] or made["log"] or reader.problem != self._seen_problem):
             return None
-        self._seen_problem = problem
+        self._seen_problem = reader.problem
         self.seq += 1
-        header = {"type": "frame", "seq": self.seq, "full": full, "now": time.time(), "problem": problem}
+        header = {"type": "frame", "seq": self.seq, "full": full, "now": time.time(), "problem": reader.problem}
         header |= {name: value for name, value in made.items() if value is not None}
         header["series"] = series
         if reader.metrics.more:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import runs, text
-from jupyter_mlrun.store.series import MetricReader
+from jupyter_mlrun.store.livemetrics import LiveReader
 from jupyter_mlrun.ui import chart
+from jupyter_mlrun.ui.contract import MOST_METRICS
+from jupyter_mlrun.ui.reader import warnings
 from jupyter_mlrun.ui.words import LOOKS, duration, number
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class Look:
     run: RunDir
     spec: Spec
     state: RunState
-    metrics: MetricReader
+    metrics: LiveReader
     log: str
     waiting: str | None
 
@@ -68,21 +70,15 @@ class Look:
 
     def warnings(self) -> list[str]:
         """What was lost or misused while logging."""
-        said = []
-        if self.metrics.dropped:
-            said.append(f"{self.metrics.dropped:,} points were dropped: the disk was full")
-        if self.metrics.misused:
-            said.append(f"{self.metrics.misused:,} calls of log() were misused; the log says how")
-        if self.metrics.skipped:
-            said.append(f"{self.metrics.skipped:,} damaged records were passed over")
-        return said
+        return warnings(self.metrics)
 
 
-def look(run: RunDir, *, waiting: str | None = None) -> Look:
-    """Read what the views need."""
+def look(run: RunDir, *, waiting: str | None = None, metrics: LiveReader | None = None) -> Look:
+    """Read what the views need.  *metrics*: read already."""
     spec = runs.read_spec(run)
-    metrics = MetricReader(run.metrics)
-    metrics.refresh()
+    if metrics is None:
+        metrics = LiveReader(run.metrics, MOST_METRICS)
+        metrics.follow(0.0)
     log = text.tail(run, 0, spec.resources.procs, lines=LOG_LINES)
     return Look(run, spec, runs.observe(run), metrics, _cut(log), waiting)
 
@@ -98,9 +94,9 @@ def _cut(log: str) -> str:
     return "\n".join(reversed(lines))
 
 
-def bundle(run: RunDir, *, waiting: str | None = None) -> dict[str, Any]:
-    """What a notebook displays: text and HTML."""
-    seen = look(run, waiting=waiting)
+def bundle(run: RunDir, *, waiting: str | None = None, metrics: LiveReader | None = None) -> dict[str, Any]:
+    """What a notebook displays: text and HTML.  *metrics*: read already."""
+    seen = look(run, waiting=waiting, metrics=metrics)
     return {"text/plain": _text(seen), "text/html": _html(seen)}
 
 
@@ -199,12 +195,13 @@ def _charts(seen: Look) -> str:
         return ""
     parts = ['<div class="mlr-charts">']
     for name in list(last)[:MOST_CHARTS]:
-        series = seen.metrics.series(name)
-        drawn = chart.svg(series.steps, series.values, label=f"{name}: {len(series)} points") if len(series) > 1 else ""
+        count = seen.metrics.sketches[name].count
+        drawn = chart.svg(*seen.metrics.shape(name), label=f"{name}: {count} points") if count > 1 else ""
         value = number(last[name])
         value = f'{_sep(": ")}<span class="mlr-value">{_e(value)}</span>'
         title = f'<div class="mlr-title"><span class="mlr-metric">{_e(name)}</span>{value}</div>'
         parts.append(f'<div class="mlr-chart">{title}{drawn}</div>')
-    if len(last) > MOST_CHARTS:
-        parts.append(f'<div class="mlr-chart mlr-dim">and {len(last) - MOST_CHARTS:,} more metrics</div>')
+    more = len(last) + seen.metrics.more - MOST_CHARTS
+    if more > 0:
+        parts.append(f'<div class="mlr-chart mlr-dim">and {more:,} more metrics</div>')
     return "".join(parts) + "</div>"

@@ -1,0 +1,82 @@
+"""The live view in a notebook: an anywidget whose messages a feed answers.
+
+Reads ``jupyter_mlrun/ui/static``, which the front-end's build makes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mlrun.ui.pump import Pump, View
+
+if TYPE_CHECKING:
+    from jupyter_mlrun.ui.feed import Feed
+    from jupyter_mlrun.ui.pump import Saved
+
+STATIC = Path(__file__).parent / "static"
+SCRIPT, STYLE = STATIC / "widget.js", STATIC / "widget.css"
+MIME = "application/vnd.jupyter.widget-view+json"
+pump = Pump()
+
+
+class Unavailable(Exception):
+    """Why there is no live view here; empty where that is as it should be."""
+
+
+@cache
+def _widget_class(script: Path, style: Path) -> Any:
+    import anywidget
+    import traitlets
+
+    class RunView(anywidget.AnyWidget):
+        """One live view."""
+
+        _esm = script.read_text(encoding="utf-8")
+        _css = style.read_text(encoding="utf-8") if style.is_file() else ""
+        view = traitlets.Unicode().tag(sync=True)
+
+        def __repr__(self) -> str:
+            return "RunView()"
+
+    return RunView
+
+
+def check() -> None:
+    """Raise ``Unavailable`` where no live view can be made."""
+    try:
+        import anywidget  # noqa: F401 -- only whether it can be
+    except ImportError:
+        raise Unavailable from None
+    if not SCRIPT.is_file():
+        raise Unavailable(
+            f"there is no live view: {SCRIPT} is missing. In a checkout, make it: make front-end. "
+            "What follows is refreshed all the same."
+        )
+
+
+def open_view(feed: Feed, name: str, saved: Saved | None = None) -> Any:
+    """A widget that shows what *feed* tells, driven until its comm closes.  *name*: of the view, for its saved part.
+
+    Raises ``Unavailable`` where there can be none.
+    """
+    check()
+    widget = _widget_class(SCRIPT, STYLE)(view=name)
+    view = View(feed, lambda header, buffer: _send(widget, view, header, buffer), saved)
+    widget.on_msg(lambda _, message, __: pump.post(view, message))
+    widget.comm.on_close(lambda _: pump.remove(view))
+    pump.add(view)
+    return widget
+
+
+def _send(widget: Any, view: View, header: Any, buffer: bytes) -> None:
+    if widget.comm is None:  # closed from here
+        pump.remove(view)
+    else:
+        widget.send(header, buffers=[buffer])
+
+
+def bundle(widget: Any, text: str) -> dict[str, Any]:
+    """What a notebook displays of *widget*; *text* where it cannot."""
+    return {"text/plain": text, MIME: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
