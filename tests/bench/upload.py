@@ -18,7 +18,7 @@ from jupyter_mlrun.store.packs import ObjectStore
 
 FOLDERS, EACH, SIZE = 100, 100, 100_000
 LARGE = 1 << 30
-REPEATS = 5
+REPEATS = 3
 BLOCK = 4 << 20
 
 
