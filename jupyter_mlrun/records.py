@@ -56,6 +56,7 @@ class Spec:
     env_names: list[str] = field(default_factory=list)
     visible_gpus: list[str] | None = None
     limits: dict[str, Any] = field(default_factory=dict)
+    start: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
     inputs: list[dict[str, Any]] = field(default_factory=list)

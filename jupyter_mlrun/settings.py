@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from traitlets import Bool, Float, Int, TraitError, Unicode
+from traitlets import Bool, Float, Int, List, TraitError, Unicode
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import JSONFileConfigLoader, PyFileConfigLoader
 
@@ -51,6 +51,8 @@ class JupyterMLRun(Configurable):
     stop_grace = Float(10.0, min=0.0, help="Seconds between SIGTERM and SIGKILL when a run is stopped.").tag(
         config=True
     )
+    warm = Bool(True, help="Start local runs as forks of a process that is ready.").tag(config=True)
+    preload = List(Unicode(), help="Modules that this process has imported, such as torch.").tag(config=True)
     live_view = Bool(True, help="Keep the output of a submitted cell up to date while it is shown.").tag(config=True)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mlrun.agent.queue import Ask, Lease, grant_of, lease_of, plan
 from jupyter_mlrun.backends.base import Seen, Sighting
 from jupyter_mlrun.backends.local import LocalBackend, install_worker, look
+from jupyter_mlrun.backends.warm import Pool
 from jupyter_mlrun.errors import JupyterMLRunError
 from jupyter_mlrun.rundir import RunDir, dump_json, read_json_if_there, write_atomic, write_once
 from jupyter_mlrun.states import WAITING, EndReason, Status
@@ -61,7 +62,9 @@ class Follower:
     def __init__(self, home: Path, place: Path, wake: str) -> None:
         self.home, self.host = home, process.host_id()
         self.machine = look()
-        self.backend = LocalBackend(install_worker(place), wake=wake)
+        worker = install_worker(place)
+        self.pool = Pool(worker, place / "agent.log")
+        self.backend = LocalBackend(worker, wake=wake, pool=self.pool)
         self.active: dict[str, Active] = {}
         self.waiting: dict[str, str] = {}
         self._indexes: dict[str, IndexWriter] = {}
@@ -273,7 +276,8 @@ class Follower:
     def queue_view(self) -> dict[str, Any]:
         """The queue for people: ``queue.json``."""
         running = [e.spec.run_id for e in self.active.values() if e.lease is not None]
-        return {"slots": self.machine.slots(), "running": sorted(running), "waiting": self.waiting}
+        slots, warm = self.machine.slots(), self.pool.view()
+        return {"slots": slots, "running": sorted(running), "waiting": self.waiting, "warm": warm}
 
 
 def _ask(spec: Spec) -> Ask:

@@ -32,6 +32,8 @@ from jupyter_mlrun.worker import process
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from jupyter_mlrun.backends.warm import Pool
+
 __all__ = ["Gpu", "LocalBackend", "Machine", "install_worker", "look"]
 _START = "import sys; sys.path.insert(0, {!r}); from jupyter_mlrun.worker.main import main; sys.exit(main())"
 # what a worker may import, beside the worker package itself
@@ -84,19 +86,49 @@ class LocalBackend(Backend):
 
     name: ClassVar[str] = "local"
 
-    def __init__(self, worker_home: Path, *, wake: str = "", python: str = sys.executable) -> None:
-        self.worker_home, self.wake, self.python = worker_home, wake, python
+    def __init__(
+        self, worker_home: Path, *, wake: str = "", python: str = sys.executable, pool: Pool | None = None
+    ) -> None:
+        self.worker_home, self.wake, self.python, self.pool = worker_home, wake, python, pool
         self._spawned: dict[str, dict[str, Any]] = {}
 
     def submit(self, run: RunDir, grant: Mapping[str, Any], *, generation: int) -> str:
         """Start a worker in a session of its own; see ``Backend.submit``."""
-        write_atomic(run.grant, dump_json(dict(grant)), sync=False)
+        pid = self._fork(run, grant, generation)
+        if pid is None:
+            pid = self._spawn(run, generation)
+        handle = json.dumps({"run_dir": str(run.path), "generation": generation})
+        self._spawned[handle] = process.identity(pid)
+        if self.pool is not None:
+            self.pool.start_wanted()
+        return handle
+
+    def _fork(self, run: RunDir, grant: Mapping[str, Any], generation: int) -> int | None:
+        """The pid of a worker that a fork server made, and why there is none in ``grant.json``."""
+        server, start = None, "cold: no fork servers here"
+        if self.pool is not None:
+            try:
+                server, start = self.pool.prepare(run, grant, generation)
+            except (OSError, ValueError, KeyError, TypeError) as problem:  # the worker tells it better
+                start = f"cold: {type(problem).__name__}: {problem}"
+        said = {"start": start, **grant} if generation > 1 else {**grant, "start": start}
+        write_atomic(run.grant, dump_json(said), sync=False)
+        if self.pool is None or server is None:
+            return None
+        pid = self.pool.fork(server, run, generation, self.wake)
+        if pid is None:
+            said["start"] = "cold: the process to fork from did not answer"
+            write_atomic(run.grant, dump_json(said), sync=False)
+        return pid
+
+    def _spawn(self, run: RunDir, generation: int) -> int:
+        """The pid of a worker that starts with an interpreter of its own."""
         log = os.open(run.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         code = _START.format(str(self.worker_home))
         argv = [self.python, "-I", "-S", "-c", code, str(run.path), str(generation), self.wake]
         try:
-            pid = os.posix_spawn(
+            return os.posix_spawn(
                 self.python,
                 argv,
                 {"LANG": "C.UTF-8", **{k: os.environ[k] for k in ("PATH", "LD_LIBRARY_PATH") if k in os.environ}},
@@ -111,9 +143,6 @@ class LocalBackend(Backend):
         finally:
             os.close(log)
             os.close(null)
-        handle = json.dumps({"run_dir": str(run.path), "generation": generation})
-        self._spawned[handle] = process.identity(pid)
-        return handle
 
     def poll(self, handles: Sequence[str]) -> dict[str, Sighting]:
         """Look at the files and processes of each run; see ``Backend.poll``."""

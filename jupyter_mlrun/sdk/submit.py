@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mlrun import package
 from jupyter_mlrun._version import __version__
 from jupyter_mlrun.agent import client
-from jupyter_mlrun.backends import local
+from jupyter_mlrun.backends import local, warm
 from jupyter_mlrun.errors import BadInput, NotFound
 from jupyter_mlrun.records import Resources, Spec, experiment_name
 from jupyter_mlrun.sdk import computes, environment, notebook
@@ -300,6 +300,7 @@ def _spec(ready: Prepared, settings: JupyterMLRun, workspace: str, objects: str,
             "stop_grace": settings.stop_grace,
             "max_concurrent": settings.max_concurrent,
         },
+        start={"warm": settings.warm, "preload": warm.choose(settings.preload)},
         tags=ready.tags,
         notebook=request.notebook,
         rerun_of=request.rerun_of,

@@ -12,6 +12,7 @@ import sys
 
 HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SHIM = os.path.join(HOME, "jupyter_mlrun", "azureml", "shim")
+_hidden: dict[str, object] = {}  # modules of the fork server that a cold start has not loaded
 
 
 def _note(run_dir, rank, code, error):
@@ -86,8 +87,40 @@ def become_main(script: str) -> dict[str, object]:
     return module.__dict__
 
 
+def _serve():
+    """Be a fork server (``worker/warm.py``); returns in a forked rank alone, as what a cold start is here."""
+    import importlib.util  # noqa: F401 -- whatever a cold start has loaded before user code, and nothing else yet
+    import time
+
+    began = time.time()
+    control, wanted, problem = int(sys.argv[2]), tuple(filter(None, sys.argv[3].split(","))), ""
+    own = [sys.path.pop(0) for _ in range(script_entries())]
+    cold = frozenset(sys.modules)
+    try:
+        for name in wanted:
+            __import__(name)
+    except BaseException as error:
+        problem = "%s cannot be preloaded: %s: %s" % (name, type(error).__name__, error)
+    kept, importers = frozenset(sys.modules), frozenset(sys.path_importer_cache)
+    sys.path.insert(0, HOME)
+    from jupyter_mlrun.worker import warm
+    from jupyter_mlrun.worker.forked import KEPT
+
+    command = warm.serve(control, began, cold, kept, wanted, problem)
+    sys.path[:1] = own
+    sys.argv[:] = command[2:]
+    getattr(sys, "orig_argv", [])[:] = command
+    # the modules go, but for those that must not be there twice; their code is still in use
+    keep = kept.union(KEPT)
+    _hidden.update((name, sys.modules.pop(name)) for name in list(sys.modules) if name not in keep)
+    for path in set(sys.path_importer_cache) - importers:
+        del sys.path_importer_cache[path]
+
+
 def main():
     """Run the script as ``__main__``, so that pickling, spawn and tracebacks are as always."""
+    if sys.argv[1] == "serve":
+        _serve()
     rank, script = sys.argv[1], os.path.abspath(sys.argv[2])
     run_dir = os.environ["JUPYTER_MLRUN_RUN_DIR"]
     sys.argv[:] = sys.argv[2:]

@@ -17,10 +17,22 @@ from . import bootstrap, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .forked import Image
     from .preamble import Preamble
 
 ALREADY_RUNS = 75
 CANNOT_START = 127
+MOST_FILES = 65536
+
+
+class Reborn(BaseException):
+    """Leaves the worker's stack in a forked rank: user code begins where a cold start begins it."""
+
+    def __init__(self, command: List[str]) -> None:
+        super().__init__()
+        self.command = command
+
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BOOTSTRAP = os.path.join(HERE, "bootstrap.py")
 NOTEBOOK = os.path.join(os.path.dirname(HERE), "engine", "main.py")
@@ -111,8 +123,10 @@ def start_rank(
     command: List[str],
     preamble: Preamble,
     output: Optional[int] = None,
+    image: Optional[Image] = None,
+    way: str = "",
 ) -> int:
-    """Fork and execute one rank in a session of its own; returns its pid.
+    """Fork and execute one rank in a session of its own; returns its pid.  With *image* the fork itself becomes it.
 
     The child says who it is in ``rank-<n>.json`` before it becomes user code.  That file is made
     exclusively, so that user code of a run starts once, whoever is killed and whoever tries again.
@@ -126,22 +140,36 @@ def start_rank(
         return pid
     try:
         os.setsid()
-        _reset_signals()
+        if image is None:
+            _reset_signals()
+        else:
+            image.mark(env, command)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.dup2(log if output is None else output, 1)
         os.dup2(1, 2)
-        who = dict(process.identity(), rank=rank, started=time.time(), monotonic=time.monotonic())
-        if not write_once(run.rank(rank), dump_json(who), sync=False):
-            os._exit(ALREADY_RUNS)
+        _claim(run, rank, way)
         preamble.write(1)
         os.chdir(run.work)
         os.umask(int(spec.get("umask", 0o022)))
-        os.closerange(3, 65536)
+        if image is not None:
+            image.become(env, command)
+        os.closerange(3, MOST_FILES)
         os.execvpe(command[0], command, env)
+    except Reborn:
+        raise
     except BaseException as problem:
         os.write(2, f"jupyter_mlrun: cannot start {command[0]!r}: {problem}\n".encode("utf-8", "replace"))
         os._exit(CANNOT_START)
+
+
+def _claim(run: RunDir, rank: int, way: str) -> None:
+    """Say that this process is the rank, and how it started; another process may be it already."""
+    who = dict(process.identity(), rank=rank, started=time.time(), monotonic=time.monotonic())
+    if way:
+        who["way"] = way
+    if not write_once(run.rank(rank), dump_json(who), sync=False):
+        os._exit(ALREADY_RUNS)
 
 
 def _reset_signals() -> None:

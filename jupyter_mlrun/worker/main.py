@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 import traceback
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from ..rundir import (
     RunDir,
@@ -34,6 +34,10 @@ from .logwatch import DEFAULT_LIMIT, LogWatch, can_punch
 from .preamble import Preamble, arguments
 from .relay import Relay
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .forked import Image
+
 SYNC_EVERY = 2.0
 SLOWEST, FASTEST = 0.5, 0.02
 
@@ -41,7 +45,8 @@ SLOWEST, FASTEST = 0.5, 0.02
 class Worker:
     """What one generation of a run's worker knows."""
 
-    def __init__(self, run_dir: str, generation: int, wake: str) -> None:
+    def __init__(self, run_dir: str, generation: int, wake: str, image: Optional[Image] = None) -> None:
+        self.image = image  # of the fork server that this worker came from
         self.run = RunDir(run_dir)
         self.spec: Dict[str, Any] = read_json(self.run.spec)
         self.grant: Dict[str, Any] = read_json_if_there(self.run.grant) or {}
@@ -111,7 +116,8 @@ class Worker:
                 self.relays.append(relay)
             command = launch.command_of(self.spec, rank, given)
             output = relay.writer if relay else None
-            pid = launch.start_rank(self.run, self.spec, rank, env, command, self.preamble, output)
+            image, way = self._way(env, relay)
+            pid = launch.start_rank(self.run, self.spec, rank, env, command, self.preamble, output, image, way)
             if relay:
                 relay.start()
             self.pids[rank] = {"pid": pid}
@@ -119,6 +125,13 @@ class Worker:
         self._wait_for_claims()
         remove_if_there(self.run.environment)
         self.wake_agent()
+
+    def _way(self, env: Dict[str, str], relay: Optional[Relay]) -> Tuple[Optional[Image], str]:
+        """Whether a rank is a fork of this process, and in words for its claim."""
+        if self.image is None:
+            return None, ""
+        why = "its log goes through a pipe" if relay else self.image.obstacle(self.spec, env, str(self.run.work))
+        return (None, f"cold: {why}") if why else (self.image, "warm")
 
     def _wait_for_claims(self) -> None:
         """The variables' file may go only when every rank has become itself (or is gone)."""
@@ -361,10 +374,10 @@ class Worker:
         finish.clear_work(self.run)
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: Optional[List[str]] = None, image: Optional[Image] = None) -> int:
     """Run one worker; the exit code is of interest to nobody but its log."""
     run_dir, generation, wake = (sys.argv[1:] if argv is None else argv)[:3]
-    worker = Worker(run_dir, int(generation), wake)
+    worker = Worker(run_dir, int(generation), wake, image)
     if worker.run.exit.exists() or not worker.claim():
         return launch.ALREADY_RUNS
     worker.listen()
