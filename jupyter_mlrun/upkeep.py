@@ -6,6 +6,7 @@ data; the command line draws it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import heapq
 import operator
@@ -51,7 +52,10 @@ def size_of(path: Path) -> int:
         for name in (*names, "."):
             try:
                 info = os.lstat(os.path.join(folder, name))
-            except FileNotFoundError:
+            except OSError as problem:
+                # gone meanwhile, or deeper than a path can say: that little is not counted
+                if problem.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+                    raise
                 continue
             if (info.st_dev, info.st_ino) not in seen:
                 seen.add((info.st_dev, info.st_ino))

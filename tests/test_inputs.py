@@ -28,6 +28,7 @@ from jupyter_mlrun.sdk.submit import Request, dry_run
 from jupyter_mlrun.sdk.workspace import Workspace
 from jupyter_mlrun.settings import load
 from jupyter_mlrun.worker import mounts
+from jupyter_mlrun.worker.deep import remove_tree
 from tests.support import finish, kill_worker, log_of, running, submit_cell
 
 LOOK = """
@@ -392,3 +393,30 @@ def test_a_dry_run_shows_inputs_by_name(workspace: Workspace) -> None:
     arguments = arguments_of(["--data", "{x}"], {}, ["x"])
     said = dry_run(Request(cell="pass", experiment="test", inputs=("x=images",), arguments=arguments), load())
     assert said.splitlines()[-1].endswith(" --data $x")
+
+
+def test_a_tree_deeper_than_any_path(workspace: Workspace, tmp_path: Path) -> None:
+    deep, here = tmp_path / "deep", os.getcwd()
+    deep.mkdir()
+    os.chdir(deep)
+    for _ in range(1500):
+        os.mkdir("folder")
+        os.chdir("folder")
+    Path("bottom.txt").write_text("here")
+    os.chdir(here)
+    upload_data(workspace, deep, progress=False)
+    code = """
+import os
+os.chdir(os.environ["deep"])
+for _ in range(1500):
+    os.chdir("folder")
+print(open("bottom.txt").read())
+os.chmod("bottom.txt", 0o600)
+open("bottom.txt", "w").write("harm")
+"""
+    for _ in range(2):
+        run = completed(submit_cell(code, inputs=("deep=deep",)))
+        assert log_of(run).splitlines()[-2] == "here"
+    upkeep.gc(workspace.home, now=time.time() + 365 * 86400)
+    assert mounts.listing(str(workspace.folder.trees)) == []
+    remove_tree(str(deep))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import stat
 import time
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 from ..rundir import FILE_MODE, dump_json, make_folder, read_json_if_there, write_atomic
 from . import unpack
+from .deep import Reach, remove_tree
 
 MOST_NAMED = 5
 
@@ -104,30 +104,38 @@ def _build(objects: str, manifest_id: str, path: str) -> None:
     write_atomic(path + ".json", dump_json({"manifest": manifest_id, "files": [list(one) for one in _look(path)]}))
 
 
+def _folders(path: str) -> Iterator[Tuple[str, int, List[Tuple[str, os.stat_result]]]]:
+    """Each folder of a tree, outer ones first: its path in the tree, open, and what ``stat`` says of its entries."""
+    reach = Reach(path)
+    stack = [""]
+    try:
+        while stack:
+            below = stack.pop()
+            fd = reach.folder(below)
+            with os.scandir(fd) as listing:
+                entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in listing]
+            stack += [f"{below}/{n}" if below else n for n, info in entries if stat.S_ISDIR(info.st_mode)]
+            yield below, fd, entries
+    finally:
+        reach.close()
+
+
 def _protect(path: str) -> None:
     """Take the right to write away: an accident is stopped here, malice is found by ``differences``."""
-    for folder, _, files, place in os.fwalk(path, topdown=False):
-        for name in files:
-            info = os.stat(name, dir_fd=place, follow_symlinks=False)
+    for _, fd, entries in _folders(path):
+        for name, info in entries:
             if stat.S_ISREG(info.st_mode):
-                os.chmod(name, 0o500 if info.st_mode & 0o100 else 0o400, dir_fd=place)
-        os.chmod(folder, 0o500)
+                os.chmod(name, 0o500 if info.st_mode & 0o100 else 0o400, dir_fd=fd)
+        os.fchmod(fd, 0o500)
 
 
 def _look(path: str) -> Iterator[Tuple[str, int, int, int, int, int]]:
     """What ``stat`` says of everything in a tree: path, size, mtime, ctime, inode, mode."""
-    stack = [""]
-    while stack:
-        below = stack.pop()
-        with os.scandir(os.path.join(path, below)) as listing:
-            for entry in listing:
-                info = entry.stat(follow_symlinks=False)
-                name = os.fsencode(os.path.join(below, entry.name)).decode("utf-8", "backslashreplace")
-                if stat.S_ISDIR(info.st_mode):
-                    stack.append(os.path.join(below, entry.name))
-                    yield (name, 0, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_mode)
-                else:
-                    yield (name, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_mode)
+    for below, _, entries in _folders(path):
+        for entry, info in entries:
+            name = os.fsencode(f"{below}/{entry}" if below else entry).decode("utf-8", "backslashreplace")
+            size = 0 if stat.S_ISDIR(info.st_mode) else info.st_size
+            yield (name, size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_mode)
 
 
 def differences(path: str) -> List[str]:
@@ -165,9 +173,12 @@ def _remove(path: str) -> None:
     """Remove a tree, whose folders may be read-only."""
     if not os.path.lexists(path):
         return
-    for folder, _, _ in os.walk(path):
-        os.chmod(folder, 0o700)
-    shutil.rmtree(path)
+    os.chmod(path, 0o700)
+    for _, fd, entries in _folders(path):
+        for name, info in entries:
+            if stat.S_ISDIR(info.st_mode):
+                os.chmod(name, 0o700, dir_fd=fd)
+    remove_tree(path)
 
 
 def listing(trees: str) -> List[Dict[str, Any]]:
