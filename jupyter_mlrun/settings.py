@@ -44,6 +44,9 @@ class JupyterMLRun(Configurable):
     max_concurrent = Int(0, min=0, help="Local runs at once; 0: the number of GPUs, else max(2, cores // 4).").tag(
         config=True
     )
+    gpu_free_memory = Float(
+        0.9, min=0.0, max=1.0, help="Part of a GPU's memory that must be free before a run gets it; 0: do not look."
+    ).tag(config=True)
     max_log_bytes = Int(2_000_000_000, min=65_536, help="Bytes of one rank's log before its middle is dropped.").tag(
         config=True
     )

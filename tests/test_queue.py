@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jupyter_mlrun.agent.queue import Ask, Lease, plan
-from jupyter_mlrun.backends.local import Gpu, Machine
+from jupyter_mlrun.backends.machine import Gpu, Machine
 from jupyter_mlrun.errors import BadInput
 from jupyter_mlrun.records import Resources
 
@@ -81,4 +81,7 @@ def test_more_than_there_is_fails_with_what_there_is(wants: dict[str, int], word
 def test_reserved_cores_and_memory_are_kept() -> None:
     held = [Lease("x", (), 3, 7 << 30)]
     assert "waiting for 2 CPU cores: 1 of 4 are free" in plan([ask("a", cpus=2)], held, CPU).waiting["a"]
-    assert "bytes of memory" in plan([ask("a", memory=2 << 30)], held, CPU).waiting["a"]
+    assert (
+        "waiting for 2.15 GB of memory: 1.07 GB of 8.59 GB are free (x); --memory 1073MB would start it now"
+        in plan([ask("a", memory=2 << 30)], held, CPU).waiting["a"]
+    )

@@ -193,12 +193,15 @@ def sync(home: Path, *, wait: float = 10.0) -> None:
 
 
 def queue_of(home: Path) -> dict[str, Any]:
-    """What the agent last said of its queue: ``slots``, ``running``, ``waiting`` {run id: why}."""
+    """What the agent last said of its queue: ``slots``, ``running``, ``waiting`` {run id: why in words}.
+
+    ``details`` has the same as data: {run id: ``lane position of place first waits_for cure by``}.
+    """
     try:
         found: dict[str, Any] = read_json_if_there(AgentDir(home).queue) or {}
     except ValueError:
         found = {}
-    return {"slots": 0, "running": [], "waiting": {}, **found}
+    return {"slots": 0, "running": [], "waiting": {}, "details": {}, **found}
 
 
 def stop_agent(home: Path, *, when_idle: bool = False, wait: float = 30.0) -> bool:

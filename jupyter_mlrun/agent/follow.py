@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.agent.queue import Ask, Lease, grant_of, lease_of, plan
+from jupyter_mlrun.agent.leases import Lease, grant_of, lease_of
+from jupyter_mlrun.agent.schedule import Scheduler, with_end
 from jupyter_mlrun.backends.base import Seen, Sighting
 from jupyter_mlrun.backends.local import LocalBackend, install_worker, look
 from jupyter_mlrun.backends.warm import Pool
@@ -66,10 +67,15 @@ class Follower:
         self.pool = Pool(worker, place / "agent.log")
         self.backend = LocalBackend(worker, wake=wake, pool=self.pool)
         self.active: dict[str, Active] = {}
-        self.waiting: dict[str, str] = {}
+        self.scheduler = Scheduler(self.machine)
         self._indexes: dict[str, IndexWriter] = {}
         self._folders: dict[str, int] = {}
         self._next_pages = 0.0
+
+    @property
+    def waiting(self) -> dict[str, str]:
+        """Why each queued run waits."""
+        return self.scheduler.waiting
 
     @property
     def busy(self) -> bool:
@@ -232,24 +238,19 @@ class Follower:
 
     def _schedule(self) -> None:
         queued = {e.spec.run_id: e for e in self.active.values() if e.state.status in WAITING}
-        if not queued:
-            self.waiting = {}
-            return
-        leases = [e.lease for e in self.active.values() if e.lease is not None]
-        decided = plan([_ask(e.spec) for e in queued.values()], leases, self.machine)
+        leases = [with_end(e.lease, e.spec, e.state) for e in self.active.values() if e.lease is not None]
+        decided = self.scheduler.decide([e.spec for e in queued.values()], leases)
         for ask, lease in decided.start:
-            entry = queued[ask.run_id]
             slots = self.machine.slots(ask.max_concurrent)
-            self._launch(entry, lease, grant_of(lease, self.machine, str(self.home), slots))
-        for run_id, why in decided.waiting.items():
+            self._launch(queued[ask.run_id], lease, grant_of(lease, self.machine, str(self.home), slots))
+        for run_id, why in self.waiting.items():
             if queued[run_id].state.status is not Status.QUEUED:
                 self._move(queued[run_id], Status.QUEUED, note=why)
-        self.waiting = decided.waiting
 
     def _launch(self, entry: Active, lease: Lease, grant: dict[str, Any]) -> None:
         write_atomic(entry.run.grant, dump_json(grant), sync=False)
         entry.lease = lease
-        self._move(entry, Status.STARTING, generation=1)
+        self._move(entry, Status.STARTING, generation=1, **({"note": lease.note} if lease.note else {}))
         entry.handle = self.backend.submit(entry.run, grant, generation=1)
 
     def stop(self, path: str, by: str) -> None:
@@ -277,14 +278,10 @@ class Follower:
         """The queue for people: ``queue.json``."""
         running = [e.spec.run_id for e in self.active.values() if e.lease is not None]
         slots, warm = self.machine.slots(), self.pool.view()
-        return {"slots": slots, "running": sorted(running), "waiting": self.waiting, "warm": warm}
-
-
-def _ask(spec: Spec) -> Ask:
-    return Ask(
-        run_id=spec.run_id,
-        resources=spec.resources,
-        visible_gpus=spec.visible_gpus,
-        max_concurrent=int(spec.limits.get("max_concurrent") or 0),
-        order=(-float(spec.priority), spec.created),
-    )
+        return {
+            "slots": slots,
+            "running": sorted(running),
+            "waiting": self.waiting,
+            "details": self.scheduler.details,
+            "warm": warm,
+        }
