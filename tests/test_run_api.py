@@ -185,6 +185,17 @@ def test_strict_raises(home: Path, tmp_path: Path) -> None:
     assert said.stdout.split() == ["raised"] * 3
 
 
+def test_images_of_any_name_are_kept(run: Run) -> None:
+    odd = Path(f"a.{'x' * 200}\n")
+    odd.write_bytes(b"png")
+    for name in ("ж" * 200, "\ud800", "../..", "<b>"):
+        run.log_image(name, path=odd)
+    assert len(run.get_metrics()) == 4
+    files = run.get_file_names()
+    assert len(files) == 4
+    assert not [name for name in files if "/" in name or "\n" in name or len(name.encode()) > 200]
+
+
 def test_images_and_documents_are_artifacts(run: Run) -> None:
     class Plot:
         def savefig(self, file: object, format: str) -> None:  # noqa: A002 -- matplotlib's name

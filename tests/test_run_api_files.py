@@ -53,7 +53,9 @@ def test_an_existing_name_is_overwritten(run: Run) -> None:
     assert not list(run.path.rglob("*.new"))
 
 
-@pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a/../../b", "", " ", "a\0b", "x" * 300, "folder/", None, 3])
+@pytest.mark.parametrize(
+    "name", ["../a", "/etc/passwd", "a/../../b", "", " ", "a\0b", "\ud800", "x" * 300, "folder/", None, 3]
+)
 def test_names_that_lead_elsewhere(run: Run, name: object) -> None:
     make("a.txt")
     with pytest.raises(BadInput):
@@ -76,6 +78,31 @@ def test_sources_that_are_not_there(run: Run) -> None:
     with pytest.raises(NotFound):
         run.upload_files(["a", "b"], ["model.pt", "nowhere"])
     assert run.get_file_names() == [], "all are looked at before the first is copied"
+
+
+def test_a_pipe_is_no_source(run: Run) -> None:
+    """Nobody writes into it, so whoever opened it would wait for good."""
+    os.mkfifo("pipe")
+    with pytest.raises(BadInput, match="no regular file"):
+        run.upload_file("m", "pipe")
+    with pytest.raises(BadInput, match="no regular file"):
+        run.upload_files(["m"], [b"pipe"])
+    assert run.get_file_names() == []
+
+
+def test_what_nobody_can_copy_is_no_file_of_a_run(run: Run) -> None:
+    make("a.txt")
+    run.upload_file("outputs/a.txt", "a.txt")
+    os.mkfifo(run.path / "outputs/pipe")
+    os.symlink("nowhere", run.path / "outputs/link")
+    assert run.download_files("outputs", "all") == ["all/outputs/a.txt"]
+
+
+def test_names_are_as_long_as_the_file_system_takes(run: Run) -> None:
+    name = "ж" * 127
+    make(name)
+    run.upload_file(f"outputs/{name}", name)
+    assert Path(run.download_file(f"outputs/{name}", f"again/{name}")).read_text() == f"content of {name}"
 
 
 def test_a_file_in_the_way_is_a_conflict(run: Run) -> None:

@@ -20,6 +20,7 @@ from ..rundir import FILE_MODE, RunDir, make_folder, remove_if_there, sync_folde
 TOPS = ("azureml-logs", "logs", "outputs", "user_logs")
 _OPEN_TOPS = ("logs", "outputs")
 _UNFINISHED = re.compile(r"\..*\.\d+\.[0-9a-f]{8}\.new\Z")
+_SUFFIX = re.compile(r"\.\w{1,20}\Z", re.ASCII)
 _SHOWN = 20
 
 
@@ -34,9 +35,19 @@ def clean_name(name: Any) -> str:
         raise BadInput(f"the name {text!r} leads out of the run", hint=cure)
     if text.endswith("/"):
         raise BadInput(f"{text!r} names a folder", hint="upload_folder(name, path) takes folders")
-    if any(len(os.fsencode(part)) > 255 for part in parts):
+    if any(_length(part) > 255 for part in parts):
         raise BadInput(f"a part of the name {text[:60]!r}… has more than 255 bytes", hint="make it shorter")
     return "/".join(parts)
+
+
+def _length(part: str) -> int:
+    """Bytes of a part of a path.  Raises ``BadInput`` for what no file can be called."""
+    try:
+        return len(os.fsencode(part))
+    except UnicodeEncodeError as problem:
+        raise BadInput(
+            f"{part[:60]!r} is no name for a file: {problem.reason}", hint="leave that letter out"
+        ) from problem
 
 
 def place(run: RunDir, name: str) -> str:
@@ -54,7 +65,7 @@ def upload(run: RunDir, name: Any, source: Any, *, sync: bool = True) -> str:
     if hasattr(source, "read"):
         _put(run, kept, source, sync)
         return kept
-    path = os.fspath(source)
+    path = os.fsdecode(source)
     _check_source(path)
     target = place(run, kept)
     if os.path.exists(target) and os.path.samefile(path, target):
@@ -66,7 +77,7 @@ def upload(run: RunDir, name: Any, source: Any, *, sync: bool = True) -> str:
 
 def upload_folder(run: RunDir, name: Any, path: Any) -> List[str]:
     """Keep a copy of every file below the folder *path* under *name*; returns their names."""
-    folder = os.fspath(path)
+    folder = os.fsdecode(path)
     if not os.path.isdir(folder):
         kind = "is a file: upload_file takes it" if os.path.isfile(folder) else "is not there"
         raise NotFound(f"the folder {folder!r} {kind}", hint=f"it was looked for from {os.getcwd()}")
@@ -83,7 +94,7 @@ def upload_all(run: RunDir, names: Sequence[Any], paths: Sequence[Any]) -> List[
         raise BadInput(f"{len(names)} names for {len(paths)} paths", hint="give a name for each path")
     for name, path in zip(names, paths):  # noqa: B905 -- Python 3.9; the lengths were compared
         clean_name(name)
-        _check_source(os.fspath(path))
+        _check_source(os.fsdecode(path))
     return [upload(run, name, path) for name, path in zip(names, paths)]  # noqa: B905 -- as above
 
 
@@ -114,6 +125,8 @@ def _check_source(path: str) -> None:
         folder = os.path.dirname(path) or "."
         near = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         raise NotFound(f"no file {path!r} in {os.getcwd()}", hint=hint_of(os.path.basename(path), near))
+    if not os.path.isfile(path):  # a pipe or a device may never end
+        raise BadInput(f"{path!r} is no regular file", hint="open it, and give what open() returns")
 
 
 def _below(folder: str) -> Iterator[str]:
@@ -166,7 +179,9 @@ def _copy(source: Any, file: Any) -> None:
 
 def keep_artifact(run: RunDir, name: str, suffix: str, data: bytes) -> str:
     """Keep *data* as ``<name>_<unix time><suffix>``; one that was kept in the same second gets a number."""
-    stem = re.sub(r"[^\w.-]+", "_", name)[:150].strip(".") or "image"
+    stem = re.sub(r"[^\w.-]+", "_", name).encode("utf-8", "replace")[:150].decode("utf-8", "ignore")
+    stem = stem.strip(".") or "image"
+    suffix = suffix if _SUFFIX.match(suffix) else ""
     make_folder(run.artifacts)
     moment = int(time.time())
     number = 0
@@ -191,7 +206,8 @@ def _files(run: RunDir) -> Dict[str, str]:
             for file in files:
                 path = os.path.join(here, file)
                 name = os.path.relpath(path, run.path if top else run.artifacts)
-                if not _UNFINISHED.match(file) and not (top == "user_logs" and name.endswith(".index.jsonl")):
+                hidden = _UNFINISHED.match(file) or (top == "user_logs" and name.endswith(".index.jsonl"))
+                if not hidden and os.path.isfile(path):  # nobody can copy a pipe, or a link that leads nowhere
                     found[name] = path
     return found
 
@@ -233,7 +249,7 @@ def copy_out(source: str, target: str) -> None:
     """Copy one file: *target* is the old file or the whole new one, at every moment."""
     folder = os.path.dirname(os.path.abspath(target))
     os.makedirs(folder, exist_ok=True)
-    aside = os.path.join(folder, f".{os.path.basename(target)[:200]}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    aside = os.path.join(folder, f".{secrets.token_hex(6)}.new")  # a longer name may be too long
     try:
         shutil.copyfile(source, aside)  # with the user's own umask, not with the run's 0600
         info = os.stat(source)
