@@ -191,6 +191,17 @@ def test_a_download_overwrites_only_what_it_may(images: FileDataset, tmp_path: P
     assert content(out)["other"] == "mine"
 
 
+def test_a_download_writes_through_no_link(images: FileDataset, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in {path.strip("/").partition("/")[0] for path in images.to_path()}:
+        (tmp_path / "to").mkdir(exist_ok=True)
+        (tmp_path / "to" / name).symlink_to(elsewhere)
+    with pytest.raises(Conflict, match="no folder"):
+        images.download(str(tmp_path / "to"), overwrite=True)
+    assert not content(elsewhere)
+
+
 def test_a_download_leaves_no_file_in_part(
     images: FileDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,7 +86,7 @@ def _check(folder: Path, paths: Sequence[Path], *, overwrite: bool) -> None:
         for step in (parent, *parent.parents):
             if step == folder:
                 break
-            if is_there(step) and not step.is_dir():
+            if is_there(step) and not is_folder(step):  # a link to a folder leads elsewhere
                 raise Conflict(f"{step} is no folder", hint="move it away, or choose another folder")
 
 

@@ -32,7 +32,10 @@ def clean(path: str, what: str = "path on a datastore") -> str:
     steps = [step for step in os.fspath(path).replace("\\", "/").split("/") if step not in ("", ".")]
     if ".." in steps or "\0" in str(path):
         raise BadInput(f"{path!r} is no {what}: it leads outside", hint="name it from the datastore's root, without ..")
-    long = next((step for step in steps if len(os.fsencode(step)) > LONGEST), None)
+    try:
+        long = next((step for step in steps if len(os.fsencode(step)) > LONGEST), None)
+    except UnicodeEncodeError as problem:
+        raise BadInput(f"{path!r} is no {what}: {problem.reason}", hint="leave that letter out") from problem
     if long is not None:
         raise BadInput(f"{long[:40]!r}… is too long for a {what}", hint=f"at most {LONGEST} bytes between two slashes")
     return "/".join(steps)
