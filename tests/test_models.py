@@ -291,6 +291,27 @@ def test_a_path_of_the_model(workspace: Workspace, run: Run, here: Path) -> None
     assert Model.get_model_path("m") == "azureml-models/m/2/one.bin", "the default workspace"
 
 
+def test_a_path_of_a_version_that_is_none(workspace: Workspace, run: Run, here: Path) -> None:
+    register_from_run(run, "m", "outputs/model.pt")
+    Model.get_model_path("m", _workspace=workspace)
+    for version in ("2", "v01", "١", "", [1]):
+        with pytest.raises(NotFound, match="no version"):
+            Model.get_model_path("m", version=version, _workspace=workspace)
+    with pytest.raises(NotFound, match="no model"):
+        Model.get_model_path("x" * 300, _workspace=workspace)
+
+
+def test_a_path_that_is_too_long_is_not_there(workspace: Workspace, here: Path) -> None:
+    with pytest.raises(NotFound, match="does not exist"):
+        Model.register(workspace, "x" * 300, "m")
+
+
+def test_a_name_as_long_as_the_file_system_takes(workspace: Workspace, here: Path) -> None:
+    name = "ж" * 127
+    (here / name).write_bytes(b"weights")
+    assert Path(Model.register(workspace, name, "m").download("a")).read_bytes() == b"weights"
+
+
 def test_a_cache_of_another_home_is_not_believed(workspace: Workspace, run: Run, here: Path) -> None:
     register_from_run(run, "m", "outputs/model.pt")
     Model.get_model_path("m", _workspace=workspace)

@@ -260,7 +260,7 @@ class Model:
             model = Model(workspace, model_name, version=version)
         except NotFound:
             there = modelfiles.cached(root / model_name, version)
-            if there is None and version is None and Path(model_name).exists():
+            if there is None and version is None and os.path.exists(model_name):
                 there = Path(model_name)
             if there is None:
                 raise

@@ -44,7 +44,7 @@ class Found:
 
 def local(path: Path, children: Sequence[str] | None = None) -> Found:
     """The file or folder at *path*; of a folder only *children* where some are given."""
-    if not path.exists():
+    if not os.path.exists(path):  # also where the name is too long for one
         raise _nothing_at(path)
     place = Path(os.path.abspath(path))
     if not place.is_dir():
@@ -75,7 +75,7 @@ def _nothing_at(path: Path) -> NotFound:
     if os.path.lexists(path):
         return NotFound(f"{path} is a link that leads nowhere", hint=f"it leads to {os.readlink(path)}")
     folder = path.parent
-    while not folder.is_dir():
+    while not os.path.isdir(folder):
         folder = folder.parent
     names = sorted(os.listdir(folder))
     wanted = path.relative_to(folder).parts[0]
@@ -165,12 +165,14 @@ def _listing(wanted: str, names: Sequence[str], lead: str) -> str:
 
 def cached(folder: Path, version: int | str | None) -> Path | None:
     """The file or folder that lies in ``azureml-models/NAME/VERSION``; the latest where *version* is None."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return None
-    numbers = sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
+    numbers = sorted(
+        int(path.name) for path in folder.iterdir() if path.name.isdecimal() and path.name.isascii() and path.is_dir()
+    )
     if version is None and numbers:
         version = numbers[-1]
-    if version is None or int(version) not in numbers:
+    if version is None or str(version) not in map(str, numbers):
         return None
     entries = sorted(path for path in (folder / str(version)).iterdir() if path.name != _MARK)
     return entries[0] if len(entries) == 1 else folder / str(version)

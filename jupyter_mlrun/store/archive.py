@@ -124,7 +124,7 @@ def export(
     Raises ``Conflict`` for a run that is active or a *target* that exists, ``StoreError`` for a full disk.
     """
     _check(found, target, overwrite=overwrite)
-    aside = target.with_name(f".{target.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    aside = target.with_name(f".{secrets.token_hex(6)}.new")
     try:
         with _unnamed(aside) as file:
             with zipfile.ZipFile(file, "w", allowZip64=True) as made:

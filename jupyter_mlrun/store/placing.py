@@ -36,7 +36,7 @@ def place(store: ObjectStore, manifest_id: str, target: Path, *, name: str | Non
         raise _in_the_way(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.parent / f".{target.name[:100]}.{secrets.token_hex(4)}.new"
+        aside = target.parent / f".{secrets.token_hex(6)}.new"
         try:
             snapshot.materialise(store, manifest_id, aside)
             _into_place(aside if name is None else aside / name, target, over=over)
