@@ -25,7 +25,7 @@ IDLE_PAUSE = 0.2  # between two looks at runs that have been quiet
 HIDDEN_PAUSE = 1.0  # where nobody looks
 QUIET_SECONDS = 3.0
 FIRST_AGAIN, MOST_AGAIN = 0.5, 8.0  # seconds between full frames for a view that has not spoken yet
-SILENT_SECONDS = 60.0  # a view that never spoke is waited for so long after the end of its run
+SILENT_SECONDS = 20.0  # a view that never spoke is waited for so long after the end of its run
 FIRST_RETRY, MOST_RETRY = 1.0, 30.0
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ class Saved:
 
     def turn(self, reader: RunReader, now: float) -> None:
         """Draw where it is due."""
+        if self._version < 0 and reader.over:
+            self._version = reader.version  # as it was just drawn; the status says if it ended meanwhile
         status = _status(reader.state, reader.problem)
         wait = min(self._every, 1.0) if reader.over else self._every
         if status != self._status or (reader.version != self._version and now - self._drawn_at >= wait):

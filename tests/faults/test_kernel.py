@@ -206,7 +206,8 @@ def test_interrupt_while_waiting_detaches(kernel: Kernel, home: Path, gate: Path
 
 def test_output_is_html_that_follows_the_run_to_its_end(kernel: Kernel, home: Path, gate: Path) -> None:
     messages = kernel.execute(f"%%submit\n{CELL.format(gate=str(gate))}")
-    (shown,) = [m["content"] for m in messages if m["msg_type"] == "display_data"]
+    view, shown = [m["content"] for m in messages if m["msg_type"] == "display_data"]
+    assert set(view["data"]) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
     display_id = shown["transient"]["display_id"]
     assert set(shown["data"]) == {"text/plain", "text/html"}
     assert "<script" not in shown["data"]["text/html"]
@@ -217,7 +218,7 @@ def test_output_is_html_that_follows_the_run_to_its_end(kernel: Kernel, home: Pa
     assert "step 19" in last
     completes(the_run(home), gate)
     # it is over: the thread that looked after the display is gone
-    threads = "import threading, time\nfor _ in range(100):\n"
+    threads = "import threading, time\nfor _ in range(400):\n"
     threads += "    left = [t.name for t in threading.enumerate() if 'mlrun' in t.name]\n"
     threads += "    if not left: break\n    time.sleep(0.1)\nprint(left)"
     assert kernel.say(threads).strip() == "[]"
@@ -232,7 +233,7 @@ def test_loaded_twice_and_reloaded_is_once(kernel: Kernel, home: Path) -> None:
     assert kernel.say(f"print(sorted({count}))").strip() == "['JupyterMLRun', 'MLRunMagics']"
     messages = kernel.execute("%%submit\nprint('once')")
     assert not errors(messages), errors(messages)
-    assert len([m for m in messages if m["msg_type"] == "display_data"]) == 1
+    assert len([m for m in messages if m["msg_type"] == "display_data"]) == 2, "the view, and what is saved"
     run = the_run(home)
     assert str(finish(run).status) == "Completed"
     assert log_of(run).split() == ["once"]
