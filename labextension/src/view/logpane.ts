@@ -140,12 +140,12 @@ export class LogPane {
     }
     this.timer = setTimeout(() => {
       this.timer = undefined;
-      this.fetch();
+      this.fill();
     }, CALM);
   }
 
   /** Ask for what is missing in sight, and some around it; one question at a time. */
-  private fetch(): void {
+  private fill(): void {
     const { log } = this.store;
     const seen = this.seen();
     const missing = log.missing(seen.from, seen.to);

@@ -143,6 +143,9 @@ export class Plot {
       font: this.palette().font,
       grid: { stroke: color('grid'), width: 1 },
       ticks: { show: false },
+      // marks are our own: it must only not think that there are none
+      incrs: (_, __, low, high) => [(high - low) / 5],
+      space: 1,
       gap: 5
     };
     const wide = (words: string[] | null): number => Math.max(...(words ?? []).map(word => word.length), 3) * 6.2 + 12;
@@ -157,7 +160,7 @@ export class Plot {
       {
         ...shared,
         size: (_, words) => Math.min(wide(words), 90),
-        splits: (_, __, low, high) => (this.lens?.logarithmic ? logTicks(low, high) : ticks(low, high)),
+        splits: (_, __, low, high) => (this.lens?.logarithmic ? logTicks(low, high) : ticks(low, high, 6)),
         values: (_, places) => places.map(y => number(this.lens?.logarithmic ? 10 ** y : y))
       }
     ];

@@ -1,0 +1,486 @@
+"""The live view in a real Chromium, with a made-up run: every state, a million lines, hostile texts, the keyboard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from .live import DEMO, Demo, demo
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+Open = Callable[..., Demo]
+__all__ = ["demo"]
+
+MOST_ROWS = 2000
+ROWS = "document.querySelectorAll('.mlr-live .row').length"
+EVIL = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>'
+# one picture each; `lines` and `long` on the tab that they are about
+SCENES = ("queued", "running", "completed", "failed", "empty", "metrics", "lines", "long", "hostile")
+TABS = {"lines": "Log", "long": "Charts"}
+
+
+def text(place: Locator) -> str:
+    return place.inner_text().replace("\xa0", " ")
+
+
+# ---------------------------------------------------------------------------------------------- how it looks
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("shape", "width"), [("wide", 1100), ("narrow", 300)])
+def test_every_state_in_both_themes_wide_and_narrow(demo: Open, theme: str, shape: str, width: int) -> None:
+    for scene in SCENES:
+        page = demo(scene, theme=theme, width=width)
+        if scene in TABS:
+            page.tab(TABS[scene])
+        page.drawn()
+        over = page.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert over <= 0, f"{scene} is wider than its place by {over} pixels"
+        page.picture(f"{scene}-{theme}-{shape}")
+        page.page.close()
+
+
+def test_charts_have_ink_in_the_themes_colour(demo: Open) -> None:
+    for theme, blue in (("light", (25, 118, 210)), ("dark", (33, 150, 243))):
+        page = demo("running", theme=theme)
+        page.drawn()
+        inked = """(_, [r, g, b]) => {
+          const canvas = document.querySelector('.mlr-live canvas');
+          const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+          let count = 0;
+          for (let i = 0; i < data.length; i += 4) {
+            count += data[i + 3] === 255 && data[i] === r && data[i + 1] === g && data[i + 2] === b ? 1 : 0;
+          }
+          return count > 100;
+        }"""
+        page.until(inked, blue)
+
+
+def test_a_change_of_theme_is_followed(demo: Open) -> None:
+    page = demo("running")
+    page.page.evaluate("document.body.dataset.jpThemeLight = 'false'; document.body.dataset.jpThemeName = 'dark'")
+    expect(page.view).to_have_css("background-color", "rgb(33, 33, 33)")
+    page.until("""() => {
+      const canvas = document.querySelector('.mlr-live canvas');
+      const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+      return data.some((red, i) => i % 4 === 0 && red === 33 && data[i + 1] === 150 && data[i + 2] === 243);
+    }""")
+
+
+def test_status_reason_and_time(demo: Open) -> None:
+    page = demo("queued")
+    assert "Queued" in text(page.view.locator(".pill"))
+    assert "Waits for one of 2 places" in text(page.view.locator(".why"))
+    assert text(page.view.locator(".time")) == "not started"
+    page.run("feed => feed.become({status: 'Running', shown: 'Running', waiting: null, started: 1790000180})")
+    expect(page.view.locator(".pill")).to_have_text("Running")
+    expect(page.view.locator(".why")).to_be_hidden()
+    expect(page.view.locator(".time")).to_have_text(re.compile(r"^0:(09|1\d)$"))
+    page.until("() => document.querySelector('.mlr-live .time').textContent >= '0:11'")  # it ticks with no frame
+    end = "{status: 'Completed', shown: 'Completed', over: true, can_stop: false, ended: 1790000190}"
+    page.run(f"feed => feed.become({end})")
+    expect(page.view.locator(".time")).to_have_text("0:10")
+    expect(page.view.locator(".head [role=status]")).to_have_text("Run first try: Completed")
+    expect(page.view.get_by_role("button", name="Stop this run")).to_be_hidden()
+
+
+# --------------------------------------------------------------------------------------------------- frames
+
+
+def test_points_draw_once_per_frame(demo: Open) -> None:
+    page = demo("running")
+    page.drawn()
+    page.run("""() => {
+      window.draws = 0;
+      const clear = CanvasRenderingContext2D.prototype.clearRect;
+      CanvasRenderingContext2D.prototype.clearRect = function (...a) { window.draws++; return clear.apply(this, a); };
+    }""")
+    page.run("feed => { for (let i = 0; i < 50; i++) feed.append('loss', [[1200 + i, 1790000200 + i, 0.5]]); }")
+    page.drawn()
+    assert page.run("() => window.draws") == 1
+    expect(page.view.locator(".card", has_text="loss").first.locator(".foot")).to_contain_text("1,250 points")
+
+
+def test_lost_frames_are_made_good_by_a_hello(demo: Open) -> None:
+    page = demo("running")
+    page.until("feed => feed.heard.filter(m => m.type === 'hello').length === 1")
+    page.run("feed => { feed.lose(3); feed.append('loss', [[1200, 1790000200, 0.25]]); }")
+    page.until("feed => feed.heard.filter(m => m.type === 'hello').length === 2")
+    assert page.heard("hello")[1]["have"] is not None
+    expect(page.view.locator(".card").first.locator(".value")).to_have_text("0.25")
+
+
+def test_an_hour_replayed_keeps_memory_flat(demo: Open) -> None:
+    page = demo("running")
+    page.tab("Charts")
+    session = page.page.context.new_cdp_session(page.page)
+    replay = """(feed, from) => {
+      const names = feed.metrics.map(m => m.name);
+      for (let n = from; n < from + 9000; n++) {
+        const numbers = [n * 2, 1790000200 + n / 10, Math.sin(n), n * 2 + 1, 1790000200 + n / 10, Math.cos(n)];
+        const series = names.map(name => ({name, kind: 'number', mode: 'append', count: 2 * n, nonfinite: 0, odd: [],
+          last: String(n), offset: 0, points: 2, columns: ['step', 'time', 'value']}));
+        const lines = [`line ${n}`, `again ${n}`];
+        const log = {from: 300 + 2 * n, lines, total: 302 + 2 * n, bytes: n, partial: false, dropped: null, skipped: 0};
+        feed.push({series, log}, numbers);
+      }
+      feed.heard.length = 0;
+    }"""
+
+    def used(start: int) -> float:
+        page.run(replay, start)
+        page.drawn()
+        session.send("HeapProfiler.collectGarbage")
+        session.send("HeapProfiler.collectGarbage")
+        return float(session.send("Runtime.getHeapUsage")["usedSize"])
+
+    before = used(0)
+    used(9000)
+    used(18000)
+    after = used(27000)
+    assert after - before < 3e6, f"{before / 1e6:.1f} MB, then {after / 1e6:.1f} MB"
+
+
+def test_out_of_sight_it_wants_no_frames(demo: Open) -> None:
+    page = demo("running")
+    page.page.evaluate("document.body.style.paddingBottom = '4000px'; window.scrollTo(0, 3500)")
+    page.until("feed => feed.heard.some(m => m.type === 'hide')")
+    assert len(page.heard("hello")) == 1
+    page.page.evaluate("window.scrollTo(0, 0)")
+    page.until("feed => feed.heard.filter(m => m.type === 'hello').length === 2")
+
+
+def test_a_view_that_is_taken_away_leaves_nothing(demo: Open) -> None:
+    page = demo("running")
+    saved_part = '<div class="jupyter-mlrun-static jupyter-mlrun-static-view-0">saved</div>'
+    page.page.evaluate(
+        "html => document.body.insertAdjacentHTML('beforeend', html)",
+        f'<div class="jp-OutputArea-child">{saved_part}</div>',
+    )
+    saved = page.page.locator(".jp-OutputArea-child")
+    expect(saved).to_be_hidden()
+    page.page.evaluate("window.demo.end()")
+    expect(saved).to_be_visible()
+    expect(page.page.locator(".mlr-live")).to_have_count(0)
+    assert page.heard("hide")
+    page.run("feed => feed.append('loss', [[1, 2, 3]])")  # nobody listens
+
+
+# --------------------------------------------------------------------------------------------------- kernel
+
+
+def test_a_busy_kernel_is_named_and_the_view_moves_on(demo: Open) -> None:
+    page = demo("running")
+    page.run("feed => { feed.busy = true; }")
+    page.view.get_by_role("button", name="Stop this run").click()
+    page.view.get_by_role("button", name="Stop it").click()
+    expect(page.view.locator(".notices")).to_contain_text("Waiting for the kernel")
+    expect(page.view.locator(".notices")).to_contain_text("stops the run as soon as it answers")
+    page.picture("busy")
+    page.run("feed => feed.append('loss', [[1200, 1790000200, 0.125]])")
+    expect(page.view.locator(".card").first.locator(".value")).to_have_text("0.125")
+    page.run("feed => feed.idle()")
+    expect(page.view.locator(".pill")).to_have_text("Cancel requested")
+    expect(page.view.locator(".notices")).to_be_hidden()
+
+
+def test_before_the_first_answer_it_says_what_it_waits_for(demo: Open) -> None:
+    page = demo("running", busy=1)
+    expect(page.view.get_by_role("status", name="Loading the run")).to_be_visible()
+    expect(page.view.locator(".late")).to_be_visible()
+    page.picture("loading")
+    page.run("feed => feed.idle()")
+    expect(page.view.locator(".pill")).to_have_text("Running")
+
+
+def test_a_kernel_that_is_gone(demo: Open) -> None:
+    page = demo("running")
+    page.page.evaluate("window.demo.models[0].tell('destroy')")
+    expect(page.view.locator(".notices")).to_contain_text("The kernel that fed this view is gone")
+    expect(page.view.get_by_role("button", name="Stop this run")).to_be_hidden()
+    assert "Running" in text(page.view.locator(".pill"))
+    page.picture("lost")
+
+
+# --------------------------------------------------------------------------------------------------- charts
+
+
+def test_zoom_asks_for_the_points_and_a_double_click_resets(demo: Open) -> None:
+    page = demo("long")
+    page.tab("Charts")
+    over = page.view.locator(".u-over").first
+    box = over.bounding_box()
+    assert box is not None
+    page.page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 50)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 60, steps=3)
+    page.page.mouse.up()
+    page.until("feed => feed.heard.some(m => m.type === 'range')")
+    (asked,) = page.heard("range")
+    assert (asked["metric"], asked["x"], asked["buckets"]) == ("loss", "step", 1000)
+    assert 29_000 < asked["from"] < 31_000
+    assert 34_000 < asked["to"] < 36_000
+    back = page.view.get_by_role("button", name="Reset zoom")
+    expect(back).to_be_visible()
+    page.picture("zoomed")
+    over.dblclick()
+    expect(back).to_be_hidden()
+    assert len(page.heard("range")) == 1
+
+
+def test_the_cursor_is_shared(demo: Open) -> None:
+    page = demo("running")
+    page.view.locator(".u-over").first.hover(position={"x": 100, "y": 50})
+    for card in page.view.locator(".card").all()[:3]:
+        expect(card.locator(".at")).to_have_text(re.compile(r"^step \d+$"))
+    page.page.mouse.move(2, 2)
+    expect(page.view.locator(".card .at").first).to_have_text("")
+
+
+def test_toolbar_axes_scale_smoothing_filter(demo: Open) -> None:
+    page = demo("metrics", width=700)
+    page.tab("Charts")
+    view = page.view
+    for name in ("Time", "Log scale"):
+        view.get_by_role("button", name=name).click()
+        expect(view.get_by_role("button", name=name)).to_have_attribute("aria-pressed", "true")
+    expect(view.get_by_role("button", name="Step", exact=True)).to_have_attribute("aria-pressed", "false")
+    view.get_by_label("Smoothing").fill("0.9")
+    expect(view.locator(".smoothing output")).to_have_text("0.90")
+    page.picture("smoothed")
+    view.get_by_label("Filter metrics by name").fill("LAYER0")
+    expect(view.locator(".card:visible")).to_have_count(10)
+    view.get_by_label("Filter metrics by name").fill("nothing")
+    expect(view.get_by_text("No metric has this in its name.")).to_be_visible()
+
+
+def test_charts_out_of_sight_hold_no_canvas(demo: Open) -> None:
+    page = demo("metrics", width=700)
+    page.tab("Charts")
+    page.drawn()
+    assert 4 <= page.view.locator("canvas").count() <= 16
+    page.view.locator(".charts-scroll").evaluate("place => place.scrollTo(0, place.scrollHeight)")
+    expect(page.view.locator(".card").last.locator("canvas")).to_be_visible()
+    page.drawn()
+    assert page.view.locator("canvas").count() <= 16
+
+
+# ------------------------------------------------------------------------------------------------------ log
+
+
+def test_a_million_lines_in_few_rows(demo: Open) -> None:
+    page = demo("lines")
+    page.tab("Log")
+    pane = page.view.locator(".pane")
+    expect(page.view.locator(".row").last).to_have_attribute("data-n", "1000000")
+    pane.press("Home")
+    expect(page.view.locator('.row[data-n="1"]')).to_contain_text("Epoch 1")
+    for part in (0.5, 0.123456, 0.99):
+        pane.evaluate("(place, part) => place.scrollTo(0, part * (place.scrollHeight - place.clientHeight))", part)
+        page.drawn()
+        page.until("() => !document.querySelector('.mlr-live .row[data-missing]')")
+        assert page.page.evaluate(ROWS) <= MOST_ROWS
+        number, shown = page.view.locator(".row").nth(12).evaluate("row => [row.dataset.n, row.textContent]")
+        assert shown.split()[0] == str(int(number) - 1), "the right line is in its row"
+    asked = page.heard("lines")
+    assert all(0 < question["to"] - question["from"] <= MOST_ROWS for question in asked)
+    pane.hover()
+    first = int(page.view.locator(".row").first.get_attribute("data-n") or "")
+    page.page.mouse.wheel(0, 180)
+    page.until("(_, first) => Number(document.querySelector('.mlr-live .row').dataset.n) === first + 10", first)
+
+
+def test_following_stops_when_the_reader_scrolls_up(demo: Open) -> None:
+    page = demo("running")
+    page.tab("Log")
+    follow = page.view.get_by_role("button", name="Follow")
+    expect(follow).to_have_attribute("aria-pressed", "true")
+    page.run("feed => feed.print(100)")
+    expect(page.view.locator(".row").last).to_have_attribute("data-n", "400")
+    page.view.locator(".pane").hover()
+    page.page.mouse.wheel(0, -900)
+    expect(follow).to_have_attribute("aria-pressed", "false")
+    page.drawn()
+    where = "() => { const p = document.querySelector('.mlr-live .pane').getBoundingClientRect();"
+    where += " return document.elementFromPoint(p.x + 60, p.y + 40).closest('.row').dataset.n; }"
+    before = page.run(where)
+    page.run("feed => feed.print(5000)")
+    page.drawn()
+    assert page.run(where) == before, "the lines in sight stay"
+    page.view.get_by_role("button", name="Newest lines").click()
+    expect(page.view.locator(".row").last).to_have_attribute("data-n", "5400")
+    expect(follow).to_have_attribute("aria-pressed", "true")
+
+
+def test_search_goes_to_matches_around_the_end(demo: Open) -> None:
+    page = demo("lines")
+    page.tab("Log")
+    field = page.view.get_by_label("Search the log")
+    field.fill("The NEEDLE")
+    field.press("Enter")
+    expect(page.view.locator(".result")).to_have_text("Line 123,457")
+    expect(page.view.locator('.row[data-n="123457"] mark')).to_have_text("the needle")
+    expect(page.view.locator(".row[data-found]")).to_have_attribute("data-n", "123457")
+    page.picture("search")
+    page.view.get_by_role("button", name="Next match").click()  # once around
+    expect(page.view.locator(".result")).to_have_text("Line 123,457")
+    field.fill("not there")
+    field.press("Shift+Enter")
+    expect(page.view.locator(".result")).to_have_text("No match")
+
+
+def test_long_lines_wrap_and_the_end_is_reached(demo: Open) -> None:
+    page = demo("long", width=500)
+    page.tab("Log")
+    page.view.get_by_role("button", name="Wrap long lines").click()
+    page.until("() => document.querySelectorAll('.mlr-live .row')[0].offsetHeight > 40")
+    bottom = """() => {
+      const pane = document.querySelector('.mlr-live .pane').getBoundingClientRect();
+      const last = [...document.querySelectorAll('.mlr-live .row')].at(-1).getBoundingClientRect();
+      return Math.abs(last.bottom - pane.bottom) < 2;
+    }"""
+    page.until(bottom)
+    page.view.locator(".pane").press("Home")
+    page.until("""() => {
+      const pane = document.querySelector('.mlr-live .pane').getBoundingClientRect();
+      return Math.abs(document.querySelector('.mlr-live .row').getBoundingClientRect().top - pane.top) < 2;
+    }""")
+    page.picture("wrapped")
+
+
+def test_copy_gives_plain_text(demo: Open) -> None:
+    page = demo("running")
+    page.tab("Log")
+    page.view.get_by_role("button", name="Copy the selection").click()
+    expect(page.view.locator(".log [role=status]").last).to_have_text("300 lines copied.")
+    copied = page.page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("Epoch 1  lr 0.0090\n")
+    assert "\x1b" not in copied
+
+
+# -------------------------------------------------------------------------------------------------- hostile
+
+
+def test_hostile_texts_are_text(demo: Open) -> None:
+    page = demo("hostile")
+    for tab in ("Overview", "Charts", "Log", "Details"):
+        page.tab(tab)
+        page.drawn()
+    assert page.run("() => window.owned") is None
+    # nothing but what the view itself makes: its own svg icons are counted by their class
+    for tag in (
+        "img",
+        "script",
+        "iframe",
+        "object",
+        "style",
+        "svg:not(.icon)",
+        "[onerror]",
+        "[onload]",
+        "[onmouseover]",
+    ):
+        assert page.view.locator(tag).count() == 0, tag
+    links = page.view.locator("a").evaluate_all("all => all.map(a => [a.href, a.rel, a.target])")
+    assert [(href.startswith("https://example.org/"), rel, target) for href, rel, target in links] == [
+        (True, "noopener noreferrer", "_blank")
+    ]
+    page.tab("Log")
+    page.drawn()
+    rows = page.view.locator(".row").all_inner_texts()
+    assert rows[0] == EVIL
+    assert rows[1] == EVIL
+    assert rows[2:4] == ["click", "evil"]
+    assert rows[5] == "100%"
+    page.tab("Charts")
+    page.drawn()
+    assert page.view.locator(".metric").all_inner_texts()[0] == "text"
+    assert EVIL in page.view.locator(".metric").all_inner_texts()
+
+
+def test_the_bundle_is_small_and_takes_nothing_from_outside() -> None:
+    script, style = (DEMO / "widget.js").read_text(), (DEMO / "widget.css").read_text()
+    assert len(script.encode()) + len(style.encode()) <= 150_000
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "import("):
+        assert word not in script, word
+    for word in ("fetch(", "XMLHttpRequest", "WebSocket", "@import", "url("):
+        assert word not in script, word
+        assert word not in style, word
+    assert set(re.findall(r"https?://[\w./]+", script + style)) == {"http://www.w3.org/2000/svg"}
+    assert "Leon Sorokin" in script, "uPlot's licence goes where uPlot goes"
+
+
+# ------------------------------------------------------------------------------------------------- keyboard
+
+
+def test_by_keyboard_alone(demo: Open) -> None:
+    page = demo("running")
+    keys = page.page.keyboard
+    focus = "() => document.activeElement.textContent || document.activeElement.getAttribute('aria-label')"
+    keys.press("Tab")
+    assert "Stop" in page.run(focus)
+    keys.press("Enter")
+    assert page.run(focus) == "Keep running", "the harmless answer has the focus"
+    keys.press("Escape")
+    assert "Stop" in page.run(focus)
+    keys.press("Tab")
+    assert page.run(focus).startswith("Overview")
+    keys.press("ArrowRight")
+    assert page.run(focus).startswith("Charts")
+    expect(page.view.get_by_role("toolbar", name="How charts are drawn")).to_be_visible()
+    for _ in range(5):  # Step, Time, Log scale, Smoothing, then the scroller or the first chart
+        keys.press("Tab")
+    page.page.locator(".plot").first.focus()
+    keys.press("ArrowLeft")
+    keys.press("ArrowLeft")
+    expect(page.view.locator(".card").first.locator(".at")).to_have_text("step 1,197")
+    keys.press("+")
+    page.until("feed => feed.heard.some(m => m.type === 'range')")
+    expect(page.view.get_by_role("button", name="Reset zoom")).to_be_visible()
+    keys.press("0")
+    expect(page.view.get_by_role("button", name="Reset zoom")).to_be_hidden()
+    page.view.get_by_role("tab", name="Charts").focus()
+    keys.press("ArrowRight")
+    page.view.locator(".pane").focus()
+    keys.press("/")
+    assert page.run("() => document.activeElement.getAttribute('aria-label')") == "Search the log"
+    keys.type("epoch 3")
+    keys.press("Enter")
+    expect(page.view.locator(".result")).to_have_text("Line 25")
+
+
+def test_single_keys_do_not_reach_the_notebook(demo: Open) -> None:
+    page = demo("running")
+    page.page.evaluate("window.keys = []; document.addEventListener('keydown', e => window.keys.push(e.key))")
+    page.view.get_by_role("tab", name="Overview").focus()
+    for key in ("d", "0", "ArrowRight", "Control+s"):
+        page.page.keyboard.press(key)
+    assert page.run("() => window.keys") == ["Control", "s"]
+
+
+def test_everything_that_can_be_pressed_has_a_name(demo: Open) -> None:
+    page = demo("completed")
+    for tab in ("Overview", "Charts", "Log", "Details"):
+        page.tab(tab)
+        nameless = page.view.locator(":is(button, input, select, a, [tabindex])").evaluate_all("""all => all
+          .filter(e => e.checkVisibility() && !e.textContent.trim() && !e.getAttribute('aria-label'))
+          .map(e => e.outerHTML)""")
+        assert nameless == []
+    panel = page.view.get_by_role("tabpanel")
+    expect(panel).to_have_attribute(
+        "aria-labelledby", page.view.get_by_role("tab", name="Details").get_attribute("id") or ""
+    )
+
+
+def test_reduced_motion_and_forced_colours(demo: Open) -> None:
+    page = demo("running")
+    page.page.emulate_media(reduced_motion="reduce", forced_colors="active")
+    expect(page.view.locator(".icon-turn")).to_have_css("animation-name", "none")
+    page.drawn()
+    page.picture("forced-colours")
