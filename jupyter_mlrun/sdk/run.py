@@ -16,7 +16,7 @@ from jupyter_mlrun.worker.context import RunContext
 
 TYPE_CHECKING = False  # typing costs training scripts some milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from jupyter_mlrun.records import RunState
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jupyter_mlrun.sdk.workspace import Workspace
 
     Wanted = str | dict[str, Any] | None
+    _Names = Sequence[str] | str | None
 
 POLL_SECONDS = 0.1
 RUNNING_STATES = [
@@ -274,6 +275,16 @@ class Run(RunHandle):
         if self.type is None:
             raise BadInput(f"run {self.id} was a process of its user: it cannot be run again", hint="submit a script")
         return rerun(self)
+
+    def plot(self, metrics: _Names = None, x: str = "step", smoothing: float = 0.0) -> Any:
+        """A plotly figure with a chart for each of *metrics* (default: all that have numbers).
+
+        *x*: ``step`` or ``time``; *smoothing*: from 0 (none) to below 1.  Raises ``NotFound`` for a metric that is
+        not there, ``BadInput`` for one without numbers.
+        """
+        from jupyter_mlrun.ui.plot import figure
+
+        return figure(self.directory, metrics, x, smoothing, title=self.name)
 
     def register_model(
         self,
