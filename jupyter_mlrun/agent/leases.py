@@ -200,11 +200,12 @@ def beside(after: Room, ask: Ask, short: Short, lease: Lease) -> bool:
     if lease.memory and wants.memory and after.memory + wants.memory > machine.memory:
         return False
     count = after.count(ask)
-    if not count and not lease.gpus and not after.limit and after.plain >= machine.slots():
-        return False
     # what it waits for comes from the end of another run, which makes room for one more run, too
-    ending = 0 if short.busy or short.what == "turn" else 1
+    ending = short.what != "turn" and not short.busy
     if after.limit and len(after.held) + 1 - ending > after.limit:
+        return False
+    ending = ending and not any(holder.gpus for holder in short.holders)
+    if not (count or lease.gpus or after.limit) and after.plain + 1 - ending > machine.slots():
         return False
     if not count or not lease.gpus:
         return True
