@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import IllegalMove, JupyterMLRunError
+from jupyter_mlrun.errors import IllegalMove, JupyterMLRunError, NotFound
 from jupyter_mlrun.records import RunState, after, end_event, fold, status_event
 from jupyter_mlrun.rundir import FORMAT, read_json_if_there
 from jupyter_mlrun.states import Status
@@ -150,6 +150,8 @@ def _of_registries(place: WorkspaceDir, users: dict[str, list[str]]) -> Iterator
     for kind, name, version in holders.versions(place):
         try:
             manifest, who = holders.of_version(place, kind, name, version)
+        except NotFound:  # removed since it was listed
+            continue
         except _UNREADABLE as problem:
             path = Versions(place, kind).path(name, version)
             yield Problem("fail", str(path), f"cannot be read: {problem}", "restore it from a backup")

@@ -120,12 +120,12 @@ def datasets(name: str | None, workspace: str | None, as_json: bool) -> None:
 def _records(registry: Any, name: str | None) -> list[dict[str, Any]]:
     """The latest record of each name; of one *name* every record, newest first."""
     if name is None:
-        return [registry.get(one) for one in registry.names()]
+        return list(registry.latest().values())
     wanted, _, version = name.partition(":")
     latest = registry.get(wanted, version or None)
     if version:
         return [latest]
-    return [registry.get(wanted, number) for number in reversed(registry.versions(wanted))]
+    return list(registry.records(wanted))[::-1]
 
 
 # ---- files of runs ---------------------------------------------------------------------------------------

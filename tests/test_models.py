@@ -294,7 +294,7 @@ def test_a_path_of_the_model(workspace: Workspace, run: Run, here: Path) -> None
 def test_a_path_of_a_version_that_is_none(workspace: Workspace, run: Run, here: Path) -> None:
     register_from_run(run, "m", "outputs/model.pt")
     Model.get_model_path("m", _workspace=workspace)
-    for version in ("2", "v01", "١", "", [1]):
+    for version in ("2", "v01", "\u0661", "", -1):
         with pytest.raises(NotFound, match="no version"):
             Model.get_model_path("m", version=version, _workspace=workspace)
     with pytest.raises(NotFound, match="no model"):

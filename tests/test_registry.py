@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from jupyter_mlrun.check import check
 from jupyter_mlrun.errors import BadInput, Conflict, NewerStore, NotFound, StoreError
 from jupyter_mlrun.rundir import read_json
-from jupyter_mlrun.store import registry
+from jupyter_mlrun.store import holders, registry
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.registry import LONGEST, Named, Versions, check_name
 
@@ -244,9 +245,10 @@ def test_what_is_said_of_a_version(place: WorkspaceDir) -> None:
 
 def test_listings_do_not_look_at_every_file_again(place: WorkspaceDir, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a name with many versions one folder is listed and one record read."""
-    found = Versions(place, "dataset")
+    found = Versions(place, "model")
     for n in range(30):
         found.add("a", {"manifest": str(n)})
+    found.add("b", {"manifest": "b"})
     looks: list[str] = []
     real_list = os.listdir
 
@@ -262,6 +264,15 @@ def test_listings_do_not_look_at_every_file_again(place: WorkspaceDir, monkeypat
     monkeypatch.setattr(registry, "read_json", read)
     found.get("a")
     assert sorted(looks) == ["list", "read"]
+    looks.clear()
+    assert list(found.latest()) == ["a", "b"]
+    assert sorted(looks) == ["list"] * 3 + ["read"] * 2, "the names, the versions of each, and a record of each"
+    looks.clear()
+    assert len(list(found.records())) == 31
+    assert sorted(looks) == ["list"] * 3 + ["read"] * 31
+    looks.clear()
+    found.remove("a", 7)
+    assert looks == []
 
 
 # ---- at once -------------------------------------------------------------------------------------------------
@@ -287,6 +298,31 @@ def test_threads_that_add_and_remove_at_once(place: WorkspaceDir) -> None:
         thread.join()
     assert sorted(given) == list(range(1, 33)), "a number was given out twice, or left out"
     assert len(found.versions("a")) == 16
+
+
+def test_what_is_removed_while_it_is_listed_is_passed_over(
+    place: WorkspaceDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Versions(place, "dataset")
+    for name in ("a", "a", "b"):
+        found.add(name, {"manifest": name})
+    listed = {"a": [1, 2], "b": [1]}
+    monkeypatch.setattr(Versions, "versions", lambda _self, name: listed[name])
+    found.path("a", 2).unlink()
+    found.path("b", 1).unlink()
+    assert [(one["name"], one["version"]) for one in found.records()] == [("a", 1)]
+    assert {name: one["version"] for name, one in found.latest().items()} == {"a": 1}
+    assert list(holders.all_of(place)) == [("a", "dataset a:1")], "gc goes on"
+    assert not [one for one in check(place.home) if "was removed" in str(one)], "fsck finds no fault in that"
+
+
+def test_no_name_leads_to_the_file_of_another(place: WorkspaceDir) -> None:
+    found = Versions(place, "dataset")
+    found.add("a", {})
+    for act in (found.remove, found.annotate):
+        with pytest.raises(NotFound):
+            act("../datasets/a", 1)
+    assert found.versions("a") == [1]
 
 
 # ---- files that are not as they were -------------------------------------------------------------------------

@@ -178,8 +178,8 @@ class Environment:
     @staticmethod
     def list(workspace: Workspace) -> dict[str, Environment]:
         """The latest version of each registered environment, by name."""
-        registry = Versions(workspace.folder, "environment")
-        return {name: _of_record(registry.get(name)) for name in registry.names()}
+        found = Versions(workspace.folder, "environment").latest()
+        return {name: _of_record(record) for name, record in found.items()}
 
     @staticmethod
     def label(workspace: Workspace, name: str, version: str, labels: Any) -> NoReturn:

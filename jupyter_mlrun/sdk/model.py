@@ -440,8 +440,8 @@ def register_from_run(
 
 def models(workspace: Workspace) -> dict[str, Model]:
     """The latest version of each model, by name."""
-    versions = Versions(workspace.folder, "model")
-    return {name: Model.at(workspace, versions.get(name)) for name in versions.names()}
+    found = Versions(workspace.folder, "model").latest()
+    return {name: Model.at(workspace, record) for name, record in found.items()}
 
 
 # ---- parts -------------------------------------------------------------------------------------------------

@@ -138,12 +138,9 @@ def _pairs(given: Wanted) -> Iterator[tuple[str, str | None]]:
 
 def fitting(versions: Versions, name: str | None, wanted: Filter) -> Iterator[Record]:
     """The records of *name*, or of every name, that are wanted."""
-    for one in versions.names() if name is None else [name]:
-        for version in versions.versions(one):
-            with suppress(NotFound):  # removed since it was listed
-                record = versions.get(one, version)
-                if wanted.fits(versions, record):
-                    yield record
+    for record in versions.records(name):
+        if wanted.fits(versions, record):
+            yield record
 
 
 def choose(versions: Versions, name: str | None, version: int | str | None, wanted: Filter) -> Record:
@@ -169,9 +166,9 @@ def choose(versions: Versions, name: str | None, version: int | str | None, want
 def from_run(versions: Versions, run_id: str) -> list[str]:
     """The ids of the models that came from a run; one that cannot be read is passed over."""
     found = []
-    for name in versions.names():
-        for version in versions.versions(name):
+    for name, numbers in versions.all_versions().items():
+        for version in numbers:
             with suppress(NotFound, StoreError):  # fsck names what is damaged
-                if versions.get(name, version).get("run_id") == run_id:
+                if versions.read(name, version).get("run_id") == run_id:
                     found.append(f"{name}:{version}")
     return found

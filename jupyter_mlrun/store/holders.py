@@ -5,8 +5,10 @@ Reads the specs of runs, the records of datasets and models, and what lies on da
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from jupyter_mlrun.errors import NotFound
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.datastores import Contents
 from jupyter_mlrun.store.registry import Versions
@@ -45,15 +47,14 @@ def of_runs(place: WorkspaceDir) -> Iterator[tuple[str, str]]:
 
 def of_version(place: WorkspaceDir, kind: str, name: str, version: int) -> tuple[str, str]:
     """The manifest of a registered version, with what it is called."""
-    return str(Versions(place, kind).get(name, version)["manifest"]), f"{kind} {name}:{version}"
+    return str(Versions(place, kind).read(name, version)["manifest"]), f"{kind} {name}:{version}"
 
 
 def versions(place: WorkspaceDir) -> Iterator[tuple[str, str, int]]:
     """Kind, name and number of every registered version that has content."""
     for kind in KINDS:
-        registry = Versions(place, kind)
-        for name in registry.names():
-            for version in registry.versions(name):
+        for name, numbers in Versions(place, kind).all_versions().items():
+            for version in numbers:
                 yield kind, name, version
 
 
@@ -75,6 +76,7 @@ def all_of(place: WorkspaceDir) -> Iterator[tuple[str, str]]:
     """Every manifest that something needs, with what needs it; raises where that cannot be known."""
     yield from of_runs(place)
     for kind, name, version in versions(place):
-        yield of_version(place, kind, name, version)
+        with suppress(NotFound):  # removed since it was listed
+            yield of_version(place, kind, name, version)
     for name in datastores(place):
         yield from of_datastore(place, name)

@@ -87,7 +87,7 @@ class WorkspaceDir:
     """The places inside one workspace."""
 
     def __init__(self, home: Path, name: str) -> None:
-        if not isinstance(name, str) or not WORKSPACE_NAME.match(name):
+        if not WORKSPACE_NAME.match(name):
             raise BadInput(
                 f"{name!r} is no name for a workspace",
                 hint="2 to 255 letters, digits, '_' or '-', the first a letter or digit",

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import BadInput, Conflict, NotFound, StoreError
@@ -110,7 +110,12 @@ class Versions:
 
     def names(self) -> list[str]:
         """Every name that has a version."""
-        return [name for name in _names(self.folder) if self.versions(name)]
+        return list(self.all_versions())
+
+    def all_versions(self) -> dict[str, list[int]]:
+        """The versions of every name that has one."""
+        found = {name: self.versions(name) for name in _names(self.folder)}
+        return {name: versions for name, versions in found.items() if versions}
 
     def versions(self, name: str) -> list[int]:
         """The versions of *name*, in order; none where there is no such name."""
@@ -130,14 +135,15 @@ class Versions:
         if not there:
             raise NotFound(f"no {self.kind} {name!r}", hint=did_you_mean(str(name), self.names()))
         if version is None or version == "latest":
-            return self._read(name, there[-1])
+            return self.read(name, there[-1])
         for number in there:
             if str(number) == str(version):
-                return self._read(name, number)
+                return self.read(name, number)
         shown = ", ".join(map(str, there[-10:]))
         raise NotFound(f"{self.kind} {name!r} has no version {version!r}", hint=f"it has: {shown}")
 
-    def _read(self, name: str, version: int) -> dict[str, Any]:
+    def read(self, name: str, version: int) -> dict[str, Any]:
+        """The record of a version that was listed; ``NotFound`` where it was removed since."""
         try:
             record = _read(self.path(name, version), "restore it from a backup")
         except FileNotFoundError as problem:
@@ -196,14 +202,14 @@ class Versions:
             while True:
                 there = self.versions(name)
                 if there and unless is not None:
-                    latest = self._read(name, there[-1])
+                    latest = self.read(name, there[-1])
                     if unless(latest):
                         return latest, False
                 version = max(self._highest(name), *there, 0) + 1
                 full = {"format": FORMAT, "name": name, "version": version, "created": time.time(), **record}
                 make_folder(self.path(name, version).parent)
                 if write_once(self.path(name, version), dump_json(full)):
-                    return self._read(name, version), True
+                    return self.read(name, version), True
 
     @contextmanager
     def _alone_with(self, name: str) -> Iterator[None]:
@@ -224,24 +230,39 @@ class Versions:
 
     def annotate(self, name: str, version: int, **change: Any) -> dict[str, Any]:
         """Say something of a version: tags, remove_tags, properties, description; returns the record now."""
-        self.get(name, version)
+        self._check_is_there(name, version)
         notes.annotate(str(self.notes_of(name, version)), **change)
-        return self._read(name, version)
+        return self.read(name, version)
+
+    def _check_is_there(self, name: str, version: int) -> None:
+        if not (_can_be(name) and self.path(name, version).exists()):
+            self.get(name, version)  # says what there is instead
 
     def remove(self, name: str, version: int) -> None:
         """Forget a version; its content goes when ``gc`` finds that nothing else needs it."""
-        self.get(name, version)
+        self._check_is_there(name, version)
         with self._alone_with(name):
-            highest = max(self._highest(name), version, *self.versions(name))
+            highest = max(self._highest(name), version)
             write_atomic(self.folder / name / ".highest", str(highest).encode("ascii"))
             self.path(name, version).unlink(missing_ok=True)
             self.notes_of(name, version).unlink(missing_ok=True)
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """Every version of every name."""
-        for name in self.names():
-            for version in self.versions(name):
-                yield self._read(name, version)
+    def records(self, name: str | None = None) -> Iterator[dict[str, Any]]:
+        """Every version of *name*, or of every name, in order."""
+        for one, versions in (self.all_versions() if name is None else {name: self.versions(name)}).items():
+            for version in versions:
+                with suppress(NotFound):  # removed since it was listed
+                    yield self.read(one, version)
+
+    def latest(self) -> dict[str, dict[str, Any]]:
+        """The record of the latest version of each name."""
+        found: dict[str, dict[str, Any]] = {}
+        for name, versions in self.all_versions().items():
+            for version in reversed(versions):
+                with suppress(NotFound):  # as above
+                    found[name] = self.read(name, version)
+                    break
+        return found
 
 
 class Named:
