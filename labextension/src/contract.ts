@@ -46,7 +46,7 @@ export interface AskRange {
   /** the answer has the same number */
   ask: number;
   metric: string;
-  x: 'step' | 'time';
+  x: Axis;
   from: number;
   to: number;
   buckets: number;
@@ -117,8 +117,8 @@ export interface Run {
 export interface Series {
   name: string;
   /** text and others have no points */
-  kind: 'number' | 'text' | 'other';
-  mode: 'append' | 'reset';
+  kind: Kind;
+  mode: Mode;
   /** points in all */
   count: number;
   /** of them, those that are NaN or infinite */
@@ -175,7 +175,7 @@ export interface Range {
   type: 'range';
   ask: number;
   metric: string;
-  x: 'step' | 'time';
+  x: Axis;
   count: number;
   nonfinite: number;
   /** every point is there, not buckets */

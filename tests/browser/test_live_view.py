@@ -43,6 +43,11 @@ def test_every_state_in_both_themes_wide_and_narrow(demo: Open, theme: str, shap
         page.drawn()
         over = page.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over <= 0, f"{scene} is wider than its place by {over} pixels"
+        # the view's height, its margins and the page's: nothing hidden reaches out of it
+        below = (
+            "document.documentElement.scrollHeight - Math.max(900, document.querySelector('main').offsetHeight + 40)"
+        )
+        assert page.page.evaluate(below) <= 0
         page.picture(f"{scene}-{theme}-{shape}")
         page.page.close()
 
@@ -54,11 +59,12 @@ def test_charts_have_ink_in_the_themes_colour(demo: Open) -> None:
         inked = """(_, [r, g, b]) => {
           const canvas = document.querySelector('.mlr-live canvas');
           const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-          let count = 0;
+          let [count, labels] = [0, 0];
           for (let i = 0; i < data.length; i += 4) {
+            labels += data[i + 3] > 100 && (i / 4) % canvas.width < 24 && i / 4 < canvas.width * 130 ? 1 : 0;
             count += data[i + 3] === 255 && data[i] === r && data[i + 1] === g && data[i + 2] === b ? 1 : 0;
           }
-          return count > 100;
+          return count > 100 && labels > 20;
         }"""
         page.until(inked, blue)
 

@@ -143,8 +143,8 @@ export class Plot {
       font: this.palette().font,
       grid: { stroke: color('grid'), width: 1 },
       ticks: { show: false },
-      // marks are our own: it must only not think that there are none
-      incrs: (_, __, low, high) => [(high - low) / 5],
+      // marks are our own: it must only not think that none has room, whatever the range
+      incrs: () => [Number.MAX_VALUE],
       space: 1,
       gap: 5
     };

@@ -1,0 +1,106 @@
+"""The live view in a real JupyterLab: fed by the kernel, also while it sleeps; after a restart and a reload."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from .test_lab import notebook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+SECONDS = 1000
+LOAD = "%load_ext jupyter_mlrun"
+VIEW = ".jp-Notebook .mlr-live"
+SAVED = ".jp-Notebook .jupyter-mlrun-static"
+# each value is its own name: what is drawn says which call of log() it was, and the file says when that was
+TICKS = """%%submit --name ticks
+import json, time
+from jupyter_mlrun import log
+
+print("\\x1b[32mbegun\\x1b[0m", flush=True)
+while not START.exists():
+    time.sleep(0.02)
+written = []
+for n in range(1, COUNT + 1):
+    written.append(time.time())
+    log("tick", n, step=n)
+    time.sleep(PAUSE)
+TIMES.write_text(json.dumps(written))
+time.sleep(STAY)
+"""
+# notes when each value came to be on the page; the canvas is drawn in the same animation frame
+WATCH = """() => {
+  window.drawn = [...document.querySelectorAll('.mlr-live')].map(() => ({}));
+  const look = () => {
+    document.querySelectorAll('.mlr-live').forEach((view, i) => {
+      const value = view.querySelector('.card .value')?.textContent;
+      if (value && window.drawn[i] && !(value in window.drawn[i])) window.drawn[i][value] = Date.now() / 1000;
+    });
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def ticks(folder: Path, *, count: int, pause: float, stay: float = 0.0) -> str:
+    values = {"COUNT": str(count), "PAUSE": str(pause), "STAY": str(stay)}
+    values |= {"START": f"Path({str(folder / 'start')!r})", "TIMES": f"Path({str(folder / 'times.json')!r})"}
+    cell = TICKS.replace("import json, time", "import json, time\nfrom pathlib import Path")
+    for name, value in values.items():
+        cell = cell.replace(name, value)
+    return cell
+
+
+def measure(lab: Lab, folder: Path, count: int) -> list[float]:
+    """Begin to log, and return how long each value took to the page, in milliseconds, over all views."""
+    lab.page.evaluate(WATCH)
+    (folder / "start").touch()
+    last = "count => window.drawn.every(seen => String(count) in seen || count.toLocaleString('en-US') in seen)"
+    lab.page.wait_for_function(last, arg=count, timeout=90 * SECONDS)
+    lab.page.wait_for_function("() => true")
+    drawn: list[dict[str, float]] = lab.page.evaluate("window.drawn")
+    times = folder / "times.json"
+    for _ in range(600):
+        if times.is_file() and times.stat().st_size:
+            break
+        lab.page.wait_for_timeout(50)
+    written = json.loads(times.read_text())
+    # of values that came in one frame only the newest is on the page: each waits for the first that is not older
+    waited = []
+    for seen in drawn:
+        at = {int(value.replace(",", "")): when for value, when in seen.items() if value.replace(",", "").isdigit()}
+        for n, when in enumerate(written, 1):
+            waited.append(1000 * (min(at[m] for m in at if m >= n) - when))
+    return waited
+
+
+def report(what: str, waited: list[float]) -> dict[str, Any]:
+    cut = statistics.quantiles(waited, n=20)
+    line = {"what": what, "values": len(waited), "p50": round(cut[9]), "p95": round(cut[18]), "max": round(max(waited))}
+    print("log() to pixel, ms:", json.dumps(line))
+    return line
+
+
+def test_a_cell_that_logs_has_a_view_that_draws(lab: Lab, tmp_path: Path) -> None:
+    (lab.notebooks / "live.ipynb").write_text(notebook(LOAD, ticks(tmp_path, count=60, pause=0.02)))
+    lab.run_notebook("live.ipynb")
+    view = lab.page.locator(VIEW)
+    expect(view.locator(".pill")).to_have_text("Running", timeout=30 * SECONDS)
+    expect(lab.page.locator(SAVED)).to_be_hidden()
+    expect(view.locator(".row")).to_have_text("begun")
+    report("1 view", measure(lab, tmp_path, 60))
+    expect(view.locator(".pill")).to_have_text("Completed", timeout=30 * SECONDS)
+    expect(view.locator(".card .foot")).to_contain_text("60 points")
+    expect(view.locator("canvas")).to_have_count(1)
+    lab.screenshot("live-lab")
+    assert lab.errors == []
