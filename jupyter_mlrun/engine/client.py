@@ -198,7 +198,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc,unused-ignore]
         if name == "SystemExit" and value in ("", "0", "None"):
             self.journal.left_early = True
             self.journal.cell_end(index, "exit", cell.execution_count)
-            self.journal.say(f"jupyter_mlrun: {where} called sys.exit(): the cells after it are not executed\n")
+            self.journal.say_line(f"jupyter_mlrun: {where} called sys.exit(): the cells after it are not executed")
             return True
         self.journal.cell_end(index, "error", cell.execution_count, name)
         if name == "SystemExit":

@@ -56,7 +56,7 @@ class Journal:
         """A code cell begins; *count* is its ``In [count]``."""
         number = self._numbers[index]
         where = f"cell {number} of {self.total}" if number else "parameters"
-        self.say(f"In [{count}] ({where})\n")
+        self.say_line(f"In [{count}] ({where})")
         self._write(type="cell", cell=number, count=count)
 
     def cell_end(self, index: int, status: str, count: int | None, error: str | None = None) -> None:
@@ -76,6 +76,24 @@ class Journal:
             os.close(self._file)
             self._file = None
 
+    def say_line(self, text: str) -> None:
+        """Add a line of its own to the run's log."""
+        self.say(f"{'' if self._at_line_start() else chr(10)}{text}\n")
+
+    def _at_line_start(self) -> bool:
+        """Whether the log ends with a whole line; a log that cannot be read back counts as one that does."""
+        try:
+            fd = os.open(f"/proc/self/fd/{self.log}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return True
+        try:
+            size = os.fstat(fd).st_size
+            return size == 0 or os.pread(fd, 1, size - 1) == b"\n"
+        except OSError:  # a pipe
+            return True
+        finally:
+            os.close(fd)
+
     def say(self, text: str) -> None:
         """Add to the run's log."""
         write_all(self.log, text.encode("utf-8", "backslashreplace"))
@@ -87,7 +105,7 @@ class Journal:
             write_all(self._file, dump_json({**event, "time": time.time()}))
         except OSError as problem:
             # a full disk: the notebook goes on, and what it does is told by its end
-            self.say(f"jupyter_mlrun: {NAME} ends here: {problem}\n")
+            self.say_line(f"jupyter_mlrun: {NAME} ends here: {problem}")
             os.close(self._file)
             self._file = None
 

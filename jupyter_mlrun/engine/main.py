@@ -6,6 +6,7 @@ Started by the bootstrap as ``main.py NOTEBOOK`` in the working folder.  Reads `
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -29,8 +30,24 @@ def output_name(notebook: str, rank: int) -> str:
     return f"{OUTPUTS}/{stem}{f'.rank{rank}' if rank else ''}{kind}"
 
 
+def _skip_slow_import() -> None:
+    """Do without what takes jsonschema over a second to import: a grammar of addresses, which notebooks have none of.
+
+    Where it is missing jsonschema does without it by itself.
+    """
+    slow = "rfc3987_syntax"
+    if slow in sys.modules:
+        return
+    sys.modules[slow] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("nbformat")
+    finally:
+        del sys.modules[slow]
+
+
 def main(notebook: str) -> None:
     """Execute *notebook*.  Raises ``Leave`` where it failed."""
+    _skip_slow_import()
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
@@ -51,9 +68,9 @@ def main(notebook: str) -> None:
         if journal.failure is None:
             _unmark(output_name(notebook, rank))
     except JupyterMLRunError as problem:
-        _leave(1, problem.message)
+        _leave(journal, 1, problem.message)
     if journal.failure is not None:
-        _leave(journal.exit_code, journal.failure)
+        _leave(journal, journal.exit_code, journal.failure)
 
 
 def _execute(notebook: str, output: str, journal: Any) -> None:
@@ -97,8 +114,8 @@ def _unmark(output: str) -> None:
     write_whole(output, nbformat.writes(remove_error_markers(notebook)))
 
 
-def _leave(code: int, reason: str) -> NoReturn:
-    sys.stderr.write(f"jupyter_mlrun: {reason}\n")
+def _leave(journal: Any, code: int, reason: str) -> NoReturn:
+    journal.say_line(f"jupyter_mlrun: {reason}")
     raise Leave(code, reason)
 
 

@@ -28,7 +28,7 @@ class Manager(NotebookExecutionManager):  # type: ignore[misc,unused-ignore]
             return
         told = self.saving.save(self.nb, last=bool(more.get("last")))
         if told:
-            self.journal.say(f"jupyter_mlrun: {told}\n")
+            self.journal.say_line(f"jupyter_mlrun: {told}")
         self.last_save_time = self.now()
 
     def cell_start(self, cell: Any, cell_index: int | None = None, **more: Any) -> None:

@@ -114,6 +114,13 @@ class Run(RunHandle):
     # ---- its family ------------------------------------------------------------------------------------
 
     @property
+    def cells(self) -> dict[str, int | None] | None:
+        """How far a notebook run is: ``{"done", "total", "current", "failed"}`` in cells; None for other runs."""
+        from jupyter_mlrun.store.cells import progress
+
+        return progress(self._run_dir)
+
+    @property
     def parent(self) -> Run | None:
         """The run that this one is a child of."""
         parent = self.spec.parent

@@ -1,0 +1,166 @@
+"""How notebook runs end: the right state, in words that name the cell, and no output lost (F121, F122)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import papermill
+import psutil
+import pytest
+
+from jupyter_mlrun.engine.saving import write_whole
+from jupyter_mlrun.errors import StoreError
+from jupyter_mlrun.store.cells import progress
+from tests.notebooks import execute, executed, submit_notebook, write
+from tests.support import describe, finish, log_of, until
+
+
+@pytest.mark.parametrize(
+    ("cell", "words", "code", "failed"),
+    [
+        ("raise ValueError('no data\\nat all')", "cell 3 raised ValueError: no data", 1, 3),
+        ("import sys; sys.exit(3)", "cell 3 called sys.exit(3)", 3, 3),
+        ("import sys; sys.exit('no data')", "cell 3 called sys.exit(no data)", 1, 3),
+        ("import sys; sys.exit(0)", None, 0, None),
+        ("raise SystemExit", None, 0, None),
+        ("exit()", None, 0, None),
+        ("input('name? ')", "cell 3 asked for input, and nobody is there to answer: use a parameter instead", 1, 3),
+        ("import os; os.kill(os.getpid(), 9)", "the kernel died in cell 3 (SIGKILL)", 1, 3),
+        ("import os; os.kill(os.getpid(), 11)", "the kernel died in cell 3 (SIGSEGV)", 1, 3),
+        ("import os; os._exit(0)", "the kernel died in cell 3 (exit code 0)", 1, 3),
+    ],
+)
+def test_ends_in_words(tmp_path: Path, cell: str, words: str | None, code: int, failed: int | None) -> None:
+    done = execute(tmp_path, "# ## text", "print('before')", f"print('kept', flush=True)\n{cell}", "print('after')")
+    assert (done.journal.failure, done.journal.exit_code) == (words, code)
+    assert "after\n" not in done.log
+    # what was printed before the end is in the notebook and in the log, however the kernel ended
+    assert done.text(1) == "before\n"
+    assert done.log.count("kept\n") == 1
+    assert done.text(2).startswith("kept\n") or "died" in (words or "")
+    assert [one["metadata"]["papermill"]["status"] for one in done.cells][3] == "pending"
+    found = progress(tmp_path)
+    assert found is not None
+    assert (found["total"], found["current"], found["failed"]) == (4, None, failed)
+    assert done.events[-1]["status"] == ("completed" if words is None else "failed")
+
+
+def test_a_flood_is_bounded_in_the_notebook_and_whole_in_the_log(tmp_path: Path) -> None:
+    mine = psutil.Process()
+    before = mine.memory_info().rss
+    done = execute(tmp_path, "for i in range(300):\n    print('x' * (1 << 18))\nprint('the end')", "print('next')")
+    assert done.journal.failure is None
+    assert (tmp_path / "log.txt").stat().st_size > 300 << 18
+    assert done.log.count("x" * (1 << 18) + "\n") == 300
+    text = done.text(0)
+    assert len(text) < 1 << 20
+    assert text.startswith("xxxx")
+    assert text.endswith("the end\n")
+    assert "characters are not kept here; the run's log has them" in text
+    assert done.text(1) == "next\n"
+    assert mine.memory_info().rss - before < 100 << 20
+
+
+def test_no_message_is_lost_in_a_flood_of_outputs(tmp_path: Path) -> None:
+    cell = "from IPython.display import display\nfor i in range(1000):\n    display(i)\nprint('the end')"
+    done = execute(tmp_path, cell, "41 + 1")
+    assert done.journal.failure is None
+    shown = [line for line in done.log.splitlines() if line.isdigit()]
+    assert shown == [str(number) for number in range(1000)]
+    assert len(done.cells[0]["outputs"]) == 1001
+    assert done.text(0) == "the end\n"
+    assert done.cells[1]["outputs"][0]["data"]["text/plain"] == "42"
+
+
+def test_a_kernel_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "ipykernel.py").write_text("raise ImportError('broken on purpose')")
+    monkeypatch.setenv("PYTHONPATH", str(broken))
+    done = execute(tmp_path, "print(1)")
+    assert done.journal.failure == "the kernel did not start: exit code 1"
+    assert "broken on purpose" in done.log
+    assert done.events[-1]["status"] == "failed"
+
+
+def test_a_kernel_that_is_killed_from_outside_in_a_run(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "in.ipynb",
+        "print('one')",
+        "import os\nprint('two')\nopen('outputs/pid', 'w').write(str(os.getpid()))\n"
+        "import time\nwhile True: time.sleep(60)",
+    )
+    run = submit_notebook(path)
+    place = run.directory.outputs / "pid"
+    until(lambda: place.exists() and place.read_text(), "the kernel's pid")
+    assert run.cells == {"done": 1, "total": 2, "current": 2, "failed": None}
+    os.kill(int(place.read_text()), signal.SIGKILL)
+    state = finish(run)
+    assert state.reason is not None
+    assert (str(state.status), state.exit_code) == ("Failed", 1)
+    assert state.reason.text == "exit code 1: the kernel died in cell 2 (SIGKILL)"
+    assert "two\n" in log_of(run)
+    cells = executed(run)["cells"]
+    assert [cell["metadata"].get("papermill", {}).get("status") for cell in cells] == ["completed", "failed"]
+    assert run.cells == {"done": 1, "total": 2, "current": None, "failed": 2}
+
+
+@pytest.mark.parametrize("how", ["stop", pytest.param("limit", marks=pytest.mark.slow)])
+def test_a_notebook_that_is_stopped_is_saved(tmp_path: Path, how: str) -> None:
+    path = write(
+        tmp_path / "in.ipynb",
+        "print('one')",
+        "print('two')\nopen('outputs/ready', 'w').write('x')\nwhile True: pass",
+    )
+    run = submit_notebook(path, time=8 if how == "limit" else None)
+    if how == "stop":
+        until((run.directory.outputs / "ready").exists, "the cell")
+        run.cancel()
+    state = finish(run)
+    assert str(state.status) == ("Canceled" if how == "stop" else "Failed"), describe(run)
+    cells = executed(run)["cells"]
+    assert cells[0]["outputs"][0]["text"] == "one\n"
+    assert cells[1]["metadata"]["papermill"]["status"] == "failed"
+    assert "two\n" in log_of(run)
+    kept = json.loads((run.path / "notebook.jsonl").read_text().splitlines()[-1])
+    assert (kept["type"], kept["status"]) == ("end", "stopped")
+
+
+def test_two_runs_of_one_notebook_keep_their_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.ipynb", ("n = 0", "parameters"), "print('n is', n)")
+    first, second = submit_notebook(path, "n=1"), submit_notebook(path, "n=2")
+    for run, number in ((first, 1), (second, 2)):
+        assert str(finish(run).status) == "Completed", describe(run)
+        assert executed(run)["cells"][2]["outputs"][0]["text"] == f"n is {number}\n"
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_an_output_folder_that_cannot_be_written_is_told_before_any_cell(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.ipynb", "open('ran', 'w')")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot save the notebook .*file/out\.ipynb"):
+        papermill.execute_notebook(
+            str(source), str(tmp_path / "file/out.ipynb"), engine_name="jupyter_mlrun", progress_bar=False
+        )
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_notebook_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "real.ipynb"
+    target.write_text("old")
+    (tmp_path / "link.ipynb").symlink_to(target)
+    write_whole(str(tmp_path / "link.ipynb"), "new")
+    assert target.read_text() == "new"
+    assert (tmp_path / "link.ipynb").is_symlink()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(str(target), "newer")
+    assert target.read_text() == "new"
+    assert sorted(one.name for one in tmp_path.iterdir() if "new" in one.name) == []
