@@ -129,9 +129,16 @@ def _apply(settings: JupyterMLRun, values: Mapping[str, Any], where: str) -> Non
         if name not in known:
             raise BadInput(f"{where}: no setting {name!r}", hint=did_you_mean(name, known))
         try:
-            setattr(settings, name, known[name].from_string(value) if isinstance(value, str) else value)
+            setattr(settings, name, _from_text(known[name], value) if isinstance(value, str) else value)
         except (TraitError, ValueError) as problem:
             raise BadInput(f"{where}: {name} = {value!r}: {problem}", hint="correct the value") from problem
+
+
+def _from_text(trait: Any, text: str) -> Any:
+    """A list is written with commas."""
+    if isinstance(trait, List):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return trait.from_string(text)
 
 
 def parse_size(text: str | int) -> int:

@@ -214,7 +214,7 @@ class Pool:
     def _spawn(self, control: int, python: str, preload: tuple[str, ...], variables: dict[str, str]) -> int:
         bootstrap = self.worker_home / "jupyter_mlrun" / "worker" / "bootstrap.py"
         # the last argument and the last variable are room for what the forks have to show
-        argv = [python, "-u", str(bootstrap), "serve", "3", ",".join(preload), "." * forked.TITLE_ROOM]
+        argv = [python, "-u", str(bootstrap), "serve", "3", ",".join(preload), "0", "." * forked.TITLE_ROOM]
         actions: list[tuple[Any, ...]] = [
             (os.POSIX_SPAWN_DUP2, control, 3),
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -230,6 +230,12 @@ class Pool:
             setsigmask=[],
             setsigdef=valid_signals() - {SIGKILL, SIGSTOP},
         )
+
+    def close(self) -> None:
+        """Let all of them go."""
+        for server in self.servers:
+            server.close()
+        self.servers.clear()
 
     def view(self) -> list[dict[str, Any]]:
         """The servers, for people."""

@@ -124,6 +124,12 @@ def read_spec(run: RunDir) -> Spec:
     )
 
 
+def start_of(run: RunDir) -> str:
+    """How its first rank started: "warm", or "cold: " and why; empty where nothing says so."""
+    who = read_json_if_there(run.rank(0)) or {}
+    return str(who.get("way") or (read_json_if_there(run.grant) or {}).get("start", ""))
+
+
 def events(run: RunDir) -> Iterator[dict[str, Any]]:
     """What happened, in order; torn or foreign lines are passed over."""
     try:

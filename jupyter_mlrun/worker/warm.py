@@ -1,7 +1,7 @@
 """The fork server: an interpreter with its libraries loaded, which forks workers and, through them, their ranks.
 
-Started by the agent as ``python -u bootstrap.py serve FD NAMES ROOM`` with one end of a socket pair, so that nobody
-else can reach it and it goes when the agent goes.  Reads requests from it, one JSON line each; writes answers to it.
+Started by the agent as ``python -u bootstrap.py serve FD NAMES TRIES ROOM`` with one end of a socket pair, so that
+nobody else can reach it and it goes when the agent goes.  Reads requests from it, a line of JSON each, and answers.
 Standard library only (Python 3.9+), Linux only.
 """
 
@@ -21,10 +21,11 @@ from typing import Any, Dict, FrozenSet, Iterator, List, Set, Tuple
 from ..rundir import FILE_MODE, RunDir, dump_json, write_all
 from . import main as worker
 from . import startup
-from .forked import Image
+from .forked import ROOM, Image, Room
 from .launch import Reborn
 
 IDLE_SECONDS = 600.0
+MOST_TRIES = 2
 GRAIN = 0.02  # of the clock that file systems use, in seconds
 
 
@@ -36,13 +37,17 @@ def serve(
     *began*: when the process began (unix seconds); *cold* and *kept*: the modules that were loaded before and after
     *preload*, which met *problem*.
     """
-    os.set_inheritable(fd, False)
     files = startup.stamps(_surroundings() | _sources(kept - cold))
     problem = problem or _unfit()
     late = [path for path, stamp in files.items() if stamp and stamp[0] / 1e9 > began - GRAIN]
-    if problem or late:
-        write_all(fd, dump_json({"refused": problem or f"{late[0]} changed while it was read", "again": not problem}))
+    again = bool(late) and not problem
+    if again:
+        _start_over()  # the first import of a package leaves a folder of compiled modules in it
+        problem = f"{late[0]} changed while it was read"
+    if problem:
+        write_all(fd, dump_json({"refused": problem, "again": again}))
         os._exit(0)
+    os.set_inheritable(fd, False)
     image = Image(cold, kept, preload)
     image.room.write_title(["jupyter_mlrun fork server", *preload])
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # workers that end are gone at once
@@ -55,6 +60,14 @@ def serve(
     except Reborn as turn:
         return turn.command
     os._exit(0)
+
+
+def _start_over() -> None:
+    """Become a new process of the same kind; returns where that has been tried often enough."""
+    tries = int(sys.argv[4])
+    if tries < MOST_TRIES:
+        env = {**Room().given, ROOM: os.environ[ROOM]}
+        os.execve(sys.executable, [sys.executable, "-u", *sys.argv[:4], str(tries + 1), *sys.argv[5:]], env)
 
 
 def _requests(fd: int) -> Iterator[Dict[str, Any]]:
@@ -75,7 +88,7 @@ def _unfit() -> str:
         os._exit(0)
     os.waitpid(child, 0)
     # a library that is made for forks has ended its threads by now
-    threads = len(os.listdir("/proc/self/task"))
+    threads = _threads()
     if threads > 1:
         return f"{threads - 1} threads of a preloaded library are alive"
     for name in os.listdir("/proc/self/fd"):
@@ -94,6 +107,10 @@ def _unfit() -> str:
         if path and os.path.dirname(path) != os.path.dirname(os.__file__):
             return f"{path} runs whenever Python starts"
     return ""
+
+
+def _threads() -> int:
+    return len(os.listdir("/proc/self/task"))
 
 
 def _site_folders() -> List[str]:
