@@ -4,41 +4,49 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from jupyter_mlrun.server import api
 from jupyter_mlrun.ui import contract
+from jupyter_mlrun.ui.typescript import Messages, type_of
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_typescript_is_what_python_says() -> None:
-    there = contract.TARGET.read_text(encoding="utf-8") if contract.TARGET.is_file() else ""
-    assert there == contract.typescript(), f"{contract.TARGET.name} drifted: run `{contract.COMMAND}` and commit it"
+BOTH = [contract.MESSAGES, api.MESSAGES]
+both = pytest.mark.parametrize("messages", BOTH, ids=["contract", "api"])
 
 
-def test_check_tells_drift_and_its_cure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(contract, "TARGET", tmp_path / "contract.ts")
-    assert contract.main(["--check"]) == 1
-    assert contract.COMMAND in capsys.readouterr().err
-    assert contract.main([]) == 0
-    assert contract.main(["--check"]) == 0
-    contract.TARGET.write_text(contract.TARGET.read_text() + "\n")
-    assert contract.main(["--check"]) == 1
+@both
+def test_typescript_is_what_python_says(messages: Messages) -> None:
+    there = messages.target.read_text(encoding="utf-8") if messages.target.is_file() else ""
+    assert there == messages.typescript(), f"{messages.target.name} drifted: run `{messages.command}` and commit it"
 
 
-def test_command_works_as_written() -> None:
-    command = [sys.executable, *contract.COMMAND.split()[1:], "--check"]
+@both
+def test_check_tells_drift_and_its_cure(messages: Messages, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    moved = replace(messages, target=tmp_path / "made.ts")
+    assert moved.main(["--check"]) == 1
+    assert messages.command in capsys.readouterr().err
+    assert moved.main([]) == 0
+    assert moved.main(["--check"]) == 0
+    moved.target.write_text(moved.target.read_text() + "\n")
+    assert moved.main(["--check"]) == 1
+
+
+@both
+def test_command_works_as_written(messages: Messages) -> None:
+    command = [sys.executable, *messages.command.split()[1:], "--check"]
     assert subprocess.run(command, cwd=ROOT, check=False, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("message", [*get_args(contract.FromView), *get_args(contract.FromPython)])
 def test_every_message_is_an_interface_with_its_duty(message: Any) -> None:
-    made = contract.typescript()
+    made = contract.MESSAGES.typescript()
     before, _, fields = made.partition(f"\nexport interface {message.__name__} {{\n")
     assert before.endswith("*/"), "no comment above it"
     for name in message.__annotations__:
@@ -48,4 +56,4 @@ def test_every_message_is_an_interface_with_its_duty(message: Any) -> None:
 
 def test_an_unknown_type_is_refused() -> None:
     with pytest.raises(TypeError, match="complex"):
-        contract._type(complex)
+        type_of(complex)

@@ -41,6 +41,8 @@ LAYERS = [
     "live",
     "sdk/*",
     "engine/*",
+    "compare",
+    "server/*",
     "check",
     "doctor",
     "upkeep",

@@ -8,12 +8,11 @@ says nothing: frames come when something moved, at most ``FRAMES_PER_SECOND``.
 
 from __future__ import annotations
 
-import re
 import sys
-import types
-import typing
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Union
+from typing import Literal, TypedDict
+
+from jupyter_mlrun.ui.typescript import Messages
 
 FRAMES_PER_SECOND = 10  # no view gets more frames
 FRAME_BYTES = 262_144  # what came is cut to about this size: series to buckets, lines to the newest
@@ -234,93 +233,13 @@ FromPython = Frame | Range | Lines | Found | Done | Refusal
 
 # ---- the TypeScript --------------------------------------------------------------------------------------------
 
-TARGET = Path(__file__).parents[2] / "labextension" / "src" / "contract.ts"
-COMMAND = "python -m jupyter_mlrun.ui.contract"
-_HEAD = f"// Made by `{COMMAND}` from jupyter_mlrun/ui/contract.py: change that, and run it again.\n"
-_FIELD = re.compile(r'^    (?:    )?"?(\w+)"?: [^#]*?(?:  # (.+))?$')
-_START = re.compile(r"^(?:class (\w+)\(|(\w+) = TypedDict\()")
-_CONSTANT = re.compile(r"^([A-Z_]+) = (\S+)  # (.+)$")
-_SIMPLE = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
-
-
-def typescript() -> str:
-    """``contract.ts`` as it must be."""
-    module = sys.modules[__name__]
-    source = Path(__file__).read_text(encoding="utf-8").partition("\n# ---- the TypeScript")[0].split("\n")
-    parts = [_HEAD, *_constants(source), "\n\n"]
-    comments = _comments(source)
-    parts += [f"export type {name} = {_type(getattr(module, name))};\n" for name in ("Axis", "Kind", "Mode")]
-    messages = [name for name in comments if not name.startswith("_")]
-    parts += [_interface(name, getattr(module, name), comments) for name in messages]
-    for name in ("FromView", "FromPython"):
-        names = " | ".join(one.__name__ for one in typing.get_args(getattr(module, name)))
-        parts.append(f"\nexport type {name} = {names};\n")
-    return "".join(parts)
-
-
-def _constants(source: list[str]) -> list[str]:
-    found = [match.groups() for line in source if (match := _CONSTANT.match(line))]
-    return [
-        f"\n/** {about} */\nexport const {name} = {value.replace(chr(34), chr(39))};" for name, value, about in found
-    ]
-
-
-def _comments(source: list[str]) -> dict[str, dict[str, str]]:
-    """Of each message in the order of the source the comments of its fields; that of the whole under ``""``."""
-    found: dict[str, dict[str, str]] = {}
-    name, above = "", ""
-    for line in source:
-        start = _START.match(line)
-        if start is not None:
-            name = start[1] or start[2]
-            found[name] = {"": above}
-        elif name and (field := _FIELD.match(line)) and field[2]:
-            found[name][field[1]] = field[2]
-        above = line[2:] if line.startswith("# ") else ""
-    return found
-
-
-def _interface(name: str, message: Any, comments: dict[str, dict[str, str]]) -> str:
-    said = {**comments.get(f"_{name}", {}), **comments[name]}
-    words = said[""] or message.__doc__ or ""
-    lines = [f"\n/** {' '.join(words.split())} */", f"export interface {name} {{"]
-    for field, kind in typing.get_type_hints(message).items():
-        optional = "?" if field in message.__optional_keys__ else ""
-        if field in said:
-            lines.append(f"  /** {said[field]} */")
-        lines.append(f"  {field}{optional}: {_type(kind)};")
-    return "\n".join([*lines, "}\n"])
-
-
-def _type(kind: Any) -> str:
-    if kind in _SIMPLE:
-        return _SIMPLE[kind]
-    if typing.is_typeddict(kind):
-        return str(kind.__name__)
-    origin, inside = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        return " | ".join(f"'{value}'" for value in inside)
-    if origin in (Union, types.UnionType):
-        return " | ".join(_type(one) for one in inside)
-    if origin is tuple:
-        return f"[{', '.join(_type(one) for one in inside)}]"
-    if origin is list:
-        item = _type(inside[0])
-        return f"({item})[]" if " | " in item else f"{item}[]"
-    raise TypeError(f"{kind!r} has no place in TypeScript")
-
-
-def main(arguments: list[str]) -> int:
-    """Write ``contract.ts``, or with ``--check`` compare it; 1 where it is not as it must be."""
-    made = typescript()
-    if "--check" not in arguments:
-        TARGET.write_text(made, encoding="utf-8")
-        return 0
-    same = TARGET.is_file() and TARGET.read_text(encoding="utf-8") == made
-    if not same:
-        sys.stderr.write(f"{TARGET} is not what jupyter_mlrun/ui/contract.py says: run `{COMMAND}`\n")
-    return 0 if same else 1
-
+MESSAGES = Messages(
+    __name__,
+    Path(__file__).parents[2] / "labextension" / "src" / "contract.ts",
+    "python -m jupyter_mlrun.ui.contract",
+    literals=("Axis", "Kind", "Mode"),
+    unions=("FromView", "FromPython"),
+)
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(MESSAGES.main(sys.argv[1:]))

@@ -22,7 +22,7 @@ export const MOST_HEARD = 65_536;
 export type Answer = 'BadInput' | 'Forbidden' | 'NotFound' | 'NotAllowed' | 'Conflict' | 'TooLarge' | 'Range' | 'Busy' | 'Store' | 'Agent' | 'Internal';
 export type FileKind = 'image' | 'text' | 'json' | 'other' | 'link';
 export type Change = 'added' | 'removed' | 'changed';
-export type Number = number | 'NaN' | 'Infinity' | '-Infinity';
+export type Real = number | 'NaN' | 'Infinity' | '-Infinity';
 export type Section = 'run' | 'parameters' | 'metrics' | 'tags' | 'environment' | 'inputs' | 'resources' | 'code' | 'git';
 
 /** What went wrong: a word for programs, words for people, and the cure. */
@@ -309,9 +309,9 @@ export interface Columns {
   exact: boolean;
   count: number;
   x: number[];
-  min: Number[];
-  max: Number[];
-  last: Number[];
+  min: Real[];
+  max: Real[];
+  last: Real[];
 }
 
 /** ``lines?log=0&from=&to=``: fewer where they are long (ask again from where it ended) or not there. */
