@@ -134,6 +134,19 @@ def test_folders_without_a_name_of_their_own(shell: Any, workspace: Workspace, t
     assert sorted(datasets(workspace)) == ["data", "images"]
 
 
+def test_files_that_are_gone_stay_and_are_told(shell: Any, capsys: Out) -> None:
+    folder_of(Path("images"), a="1", b="1", c="1")
+    cell(shell, "%upload_data images")
+    Path("images/a").unlink()
+    capsys.readouterr()
+    again = cell(shell, "%upload_data images")
+    assert (again.version, again.to_path()) == (1, ["/a", "/b", "/c"])
+    assert "images:1 has 1 file more, from earlier uploads to 'images'" in capsys.readouterr().out
+    without = cell(shell, "%upload_data images images-2 --name images")
+    assert (without.version, without.to_path()) == (2, ["/b", "/c"])
+    assert "more" not in capsys.readouterr().out
+
+
 def test_overwriting(shell: Any, tmp_path: Path, capsys: Out) -> None:
     folder_of(Path("images"), a="1", b="1")
     cell(shell, "%upload_data images")
@@ -142,7 +155,8 @@ def test_overwriting(shell: Any, tmp_path: Path, capsys: Out) -> None:
     assert kept.version == 1, "what is there stays"
     out = capsys.readouterr().out
     assert "Target already exists. Skipping upload for images/a\n" in out
-    assert "1 files differ from what is there and were kept" in out
+    assert "1 file differs from what is there, which stays: --overwrite replaces it\n" in out
+    assert "2 files, 2 B: nothing moved\n" in out, "what is not there was not moved"
     over = cell(shell, "%upload_data images --overwrite")
     assert over.version == 2
     assert content_of(over, tmp_path / "out") == {"a": "2", "b": "1"}

@@ -17,6 +17,7 @@ from jupyter_mlrun.sdk.dataset import Dataset, FileDataset, all_of
 from jupyter_mlrun.sdk.datastore import DataPath, DataReference, Datastore, default_name, names, set_default
 from jupyter_mlrun.store import trees
 from jupyter_mlrun.store.registry import Versions
+from jupyter_mlrun.ui.words import count
 
 if TYPE_CHECKING:
     from jupyter_mlrun.sdk.workspace import Workspace
@@ -80,6 +81,13 @@ def upload_data(
     called = name or re.sub(r"[^\w.-]+", "-", place.rpartition("/")[2] or stem).strip("-.") or "data"
     Versions(workspace.folder, "dataset").check(called)
     store = Datastore(workspace, datastore)
-    say = uploading.bars(f"upload {stem}") if progress else uploading.silent()
-    uploading.upload(workspace, store.name, path, place, overwrite=overwrite, say=say)
-    return FileDataset(workspace, [(store.name, inside)]).register(workspace, called, create_new_version=True)
+    say = uploading.bars(f"upload {stem}") if progress else uploading.silent("--overwrite")
+    uploaded = uploading.upload(workspace, store.name, path, place, overwrite=overwrite, say=say)
+    made = FileDataset(workspace, [(store.name, inside)]).register(workspace, called, create_new_version=True)
+    more = made.resolve().count - uploaded.tree.count
+    if more > 0 and progress:
+        print(
+            f"{made.name}:{made.version} has {count(more, 'file')} more, from earlier uploads to {inside!r}: "
+            f"to leave them out, upload to another TARGET with --name {called}"
+        )
+    return made

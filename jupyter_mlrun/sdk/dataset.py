@@ -21,6 +21,7 @@ from jupyter_mlrun.sdk.datastore import DataPath, DataReference, Datastore
 from jupyter_mlrun.store import datastores, snapshot, trees
 from jupyter_mlrun.store.packs import ObjectStore
 from jupyter_mlrun.store.registry import Versions, check_name
+from jupyter_mlrun.ui.words import count as counted
 from jupyter_mlrun.worker import notes
 
 if TYPE_CHECKING:
@@ -203,6 +204,8 @@ class FileDataset:
         The same content is the same version.  Raises ``Conflict`` for a name that has other content already, unless
         *create_new_version*.
         """
+        if isinstance(workspace, str):
+            raise BadInput(f"{workspace!r} is no workspace", hint=f"register(ws, {workspace!r})")
         check_name("dataset", name)
         said = _said(description, tags)
         place = workspace or self.workspace
@@ -282,7 +285,7 @@ class FileDataset:
         for version in registry.versions(name):
             with suppress(NotFound):  # somebody else does the same
                 # somebody may have just found it
-                trees.touch(self.store, [registry.get(name, version)["manifest"]])
+                trees.touch(self.store, [registry.read(name, version)["manifest"]])
                 registry.remove(name, version)
         self._record = None
 
@@ -327,8 +330,10 @@ class FileDataset:
 
     def __repr__(self) -> str:
         if self._record is not None:
-            return f"FileDataset(name={self.name!r}, version={self.version}, {self._record['count']:,} files)"
-        return f"FileDataset({', '.join(f'{store}/{path}' for store, path in self.paths) or 'a part'})"
+            return f"FileDataset(name={self.name!r}, version={self.version}, {counted(self._record['count'], 'file')})"
+        where = ", ".join(f"{store}/{path}" for store, path in self.paths) or "a part"
+        # a part has the paths of the whole: its files tell it apart
+        return f"FileDataset({where}, {counted(self._tree.count, 'file')})" if self._tree else f"FileDataset({where})"
 
 
 class FileDatasetFactory:
@@ -442,8 +447,8 @@ def of_record(workspace: Workspace, record: Mapping[str, Any]) -> FileDataset:
 
 def all_of(workspace: Workspace) -> dict[str, FileDataset]:
     """The latest version of each registered name."""
-    registry = Versions(workspace.folder, "dataset")
-    return {name: of_record(workspace, registry.get(name)) for name in registry.names()}
+    found = Versions(workspace.folder, "dataset").latest()
+    return {name: of_record(workspace, record) for name, record in found.items()}
 
 
 def of_manifest(workspace: Workspace, manifest_id: str) -> FileDataset:

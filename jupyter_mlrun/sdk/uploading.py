@@ -20,7 +20,7 @@ from jupyter_mlrun.store.home import need_registries
 from jupyter_mlrun.store.packs import ObjectStore
 from jupyter_mlrun.store.scan import Folder, Known, Plan
 from jupyter_mlrun.ui.progress import Bar
-from jupyter_mlrun.ui.words import size
+from jupyter_mlrun.ui.words import count, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -59,7 +59,10 @@ class Say(Protocol):
 
 
 class Silent:
-    """Says nothing, but what was left out or stayed as it was."""
+    """Says nothing, but what was left out or stayed as it was; *cure* is how to replace that."""
+
+    def __init__(self, cure: str = "overwrite=True") -> None:
+        self.cure = cure
 
     def start(self, plan: Plan) -> None:
         """Names what cannot be uploaded."""
@@ -80,7 +83,8 @@ class Silent:
         for path in kept[:SHOWN]:
             print(f"Target already exists. Skipping upload for {path}")
         if kept:
-            print(f"{len(kept):,} files differ from what is there and were kept; overwrite=True replaces them")
+            differ, them = ("differs", "it") if len(kept) == 1 else ("differ", "them")
+            print(f"{count(len(kept), 'file')} {differ} from what is there, which stays: {self.cure} replaces {them}")
 
 
 def _say_how_to_go_on(problem: BaseException) -> None:
@@ -98,6 +102,7 @@ class Lines(Silent):
     MOST = 500
 
     def __init__(self, prefix: str | None = None) -> None:
+        super().__init__()
         self.prefix = prefix
         self._seen = {"begin": 0, "end": 0}
 
@@ -137,6 +142,7 @@ class Bars(Silent):
     """A progress bar, and one line at the end."""
 
     def __init__(self, title: str) -> None:
+        super().__init__("--overwrite")
         self.title = title
         self.bar: Bar | None = None
 
@@ -160,10 +166,11 @@ class Bars(Silent):
         """Say what was moved."""
         if self.bar is not None:
             self.bar.__exit__(None, None, None)
-        super().done(uploaded)
         tree = uploaded.tree
-        moved = f"{uploaded.files:,} files moved, {size(uploaded.bytes)} new" if uploaded.files else "nothing moved"
-        print(f"{tree.count:,} files, {size(tree.bytes)}: {moved}")
+        moved = f"{count(uploaded.files, 'file')} moved, {size(uploaded.bytes)} new"
+        print(f"{count(tree.count, 'file')}, {size(tree.bytes)}: {moved if uploaded.files else 'nothing moved'}")
+        # last, where it is seen: the data set is not what the folder is
+        super().done(uploaded)
 
 
 def upload(workspace: Workspace, datastore: str, source: Path, target: str, *, overwrite: bool, say: Say) -> Uploaded:
@@ -227,9 +234,9 @@ def _upload(
     except BaseException as problem:
         say.stopped(problem)
         raise
-    # a file that is younger than its times can tell is read again, but nothing of it is moved
-    files = counter.files if counter.bytes or placed.changed else 0
-    uploaded = Uploaded(tree, placed, files, counter.bytes)
+    # a file that is younger than its times can tell is read again, and one that differs too: nothing of it arrives
+    moved = (counter.files, counter.bytes) if placed.changed else (0, 0)
+    uploaded = Uploaded(tree, placed, *moved)
     say.done(uploaded)
     return uploaded
 
@@ -270,6 +277,6 @@ def bars(title: str) -> Say:
     return Bars(title)
 
 
-def silent() -> Say:
-    """Nothing but warnings."""
-    return Silent()
+def silent(cure: str = "overwrite=True") -> Say:
+    """Nothing but warnings; *cure* is how files that differ can be replaced."""
+    return Silent(cure)

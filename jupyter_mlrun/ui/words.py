@@ -42,6 +42,11 @@ def size(count: float) -> str:
     return f"{count:.3g} TB"
 
 
+def count(number: int, what: str) -> str:
+    """``1 file``, ``1,797 files``."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def number(value: object) -> str:
     """A metric's value, short."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
