@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import Any
 
 import pytest
 
-from jupyter_mlrun import BadInput, Experiment, Run, Workspace
+from jupyter_mlrun import BadInput, Experiment, Run, Workspace, live
 from jupyter_mlrun.sdk import details
 from jupyter_mlrun.sdk.details import RunDetails, as_html
+from jupyter_mlrun.ui import pump as pumps
+from jupyter_mlrun.ui import widget
+from jupyter_mlrun.ui.pump import Pump
 from tests.support import finish, submit_cell, until
 
 HOSTILE = [
@@ -164,43 +168,34 @@ def test_what_is_no_run(home: Path) -> None:
 
 
 def test_in_a_notebook_it_follows_the_run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no widget, what is saved is refreshed: the times, links and children are in it."""
     shown: list[tuple[str, str, bool]] = []
 
     def display(bundle: dict[str, Any], *, raw: bool, display_id: str, update: bool) -> None:
         assert raw
         shown.append((bundle["text/html"], display_id, update))
 
-    monkeypatch.setattr(details, "_notebook", object)
-    monkeypatch.setattr(details, "REFRESH_SECONDS", 0.01)
+    pump = Pump()
+    monkeypatch.setattr(live, "in_kernel", lambda: True)
+    monkeypatch.setattr(live, "ALONE", 0.0)
+    monkeypatch.setattr(widget, "pump", pump)
+    monkeypatch.setattr(pumps, "HIDDEN_PAUSE", 0.01)
+    monkeypatch.setitem(sys.modules, "anywidget", None)
     monkeypatch.setattr("IPython.display.display", display)
     gate = tmp_path / "gate"
     cell = f"import os\nprint('begun')\nwhile not os.path.exists({str(gate)!r}): pass\nprint('the end')"
     run = submit_cell(cell)
-    look = RunDetails(run)
-    look.show()
+    RunDetails(run).show()
     assert not shown[0][2]
     until(lambda: "begun" in shown[-1][0], "it shows the log")
     gate.touch()
     finish(run)
-    assert look._thread
-    look._thread.join(60)
-    assert not look._thread.is_alive(), "it ends with the run"
+    assert pump.join(60), "it ends with the run"
     assert "✓ Completed" in shown[-1][0]
     assert "the end" in shown[-1][0]
+    assert "Duration" in shown[-1][0]
     assert {display_id for _, display_id, _ in shown} == {shown[0][1]}
     before = len(shown)
     RunDetails(run).show()
+    assert pump.join(60)
     assert len(shown) == before + 1
-
-
-def test_a_run_that_is_removed_ends_its_view(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(details, "_notebook", object)
-    monkeypatch.setattr(details, "REFRESH_SECONDS", 0.01)
-    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
-    look = RunDetails(run)
-    look.show()
-    run.complete()
-    run.delete()
-    assert look._thread
-    look._thread.join(60)
-    assert not look._thread.is_alive()

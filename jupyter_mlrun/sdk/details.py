@@ -1,19 +1,18 @@
-"""``RunDetails``: a run to look at in a notebook, kept fresh until it is over; elsewhere its text.
+"""``RunDetails``: a run to look at in a notebook, as a live view; elsewhere its text.
 
-Reads the run directory.  What is shown is one fragment of HTML with its style in it: no script, no outside resource,
-every word of the run escaped.
+Reads the run directory.  What is saved with a notebook is one fragment of HTML with its style in it: no script, no
+outside resource, every word of the run escaped.
 """
 
 from __future__ import annotations
 
 import html
-import threading
 import time
-import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import BadInput, JupyterMLRunError
+from jupyter_mlrun import live
+from jupyter_mlrun.errors import BadInput
 from jupyter_mlrun.sdk.run_details import utc
 from jupyter_mlrun.sdk.run_handle import RunHandle
 from jupyter_mlrun.store.series import MetricReader
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
     from jupyter_mlrun.records import RunState, Spec
     from jupyter_mlrun.sdk.run import Run
+    from jupyter_mlrun.store.livemetrics import LiveReader
 
-REFRESH_SECONDS = 1.0
 MOST_CHILDREN = 20
 MOST_POINTS = 1000  # of each metric in get_widget_data()
 MOST_METRICS = 200  # as above
@@ -49,24 +48,16 @@ class RunDetails:
         if not isinstance(run_instance, RunHandle):
             raise BadInput(f"RunDetails shows a Run, not a {type(run_instance).__name__}")
         self._run = run_instance
-        self._thread: threading.Thread | None = None
 
     def show(self, render_lib: Any = None, widget_settings: Any = None) -> None:  # noqa: ARG002 -- the reference's
-        """Display the run here; in a notebook the display follows it until it is over.
+        """Display the run here, as a live view that follows it until it is over.
 
         Outside of a notebook the run is printed as text, once.
         """
-        shell = _notebook()
-        if shell is None:
-            print(view.as_text(self._run.directory, waiting=_waits(self._run)))
-            return
-        display_id = f"jupyter_mlrun-{uuid.uuid4().hex}"
-        _display(self._run, display_id, update=False)
-        if not self._run.state.is_over:
-            self._thread = threading.Thread(
-                target=_keep_fresh, args=(self._run, display_id), name="jupyter_mlrun details", daemon=True
-            )
-            self._thread.start()
+        if live.in_kernel():
+            live.show(self._run, draw=_saved)
+        else:
+            print(view.as_text(self._run.directory, waiting=live.why(self._run)))
 
     def get_widget_data(self, widget_settings: Any = None) -> dict[str, Any]:  # noqa: ARG002 -- the reference's
         """What is shown, as values: status, properties, metrics, logs, children.
@@ -96,75 +87,29 @@ class RunDetails:
         return f"RunDetails({self._run.id})"
 
 
-# ---- keeping it fresh ------------------------------------------------------------------------------------------
-
-
-def _notebook() -> Any:
-    """The shell of a notebook's kernel; None in scripts and in terminals, which show no HTML."""
-    import sys
-
-    if "IPython" not in sys.modules:
-        return None
-    from IPython.core.getipython import get_ipython
-
-    shell: Any = get_ipython()
-    return shell if shell is not None and getattr(shell, "kernel", None) is not None else None
-
-
-def _display(run: RunHandle, display_id: str, *, update: bool) -> None:
-    from IPython import display
-
-    show_it: Any = display.display  # IPython's function has no types
-    show_it(bundle(run), raw=True, display_id=display_id, update=update)
-
-
-def _keep_fresh(run: RunHandle, display_id: str) -> None:
-    """Until the run is over or removed."""
-    before = None
-    while run.path.is_dir():
-        try:
-            over = run.state.is_over
-            now = _mark(run)
-            if now != before:
-                _display(run, display_id, update=True)
-            before = now
-        except (OSError, ValueError, JupyterMLRunError):
-            over = False  # half written or just being removed: it is looked at again
-        if over:
-            return
-        time.sleep(REFRESH_SECONDS)
-
-
-def _mark(run: RunHandle) -> tuple[Any, ...]:
-    """Changes whenever there is something new to see; whole seconds, for the elapsed time."""
-    directory = run.directory
-    files = (directory.events, directory.exit, directory.annotations, *sorted(directory.user_logs.glob("*.txt")))
-    sizes = tuple((path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None for path in files)
-    return (int(time.time()) if run.state.started else 0, _waits(run), sizes)
-
-
-def _waits(run: RunHandle) -> str | None:
-    from jupyter_mlrun.agent import client
-
-    found = client.queue_of(run.home)["waiting"].get(run.id)
-    return str(found) if found else None
-
-
 # ---- how it looks ----------------------------------------------------------------------------------------------
 
 
 def bundle(run: RunHandle) -> dict[str, Any]:
     """What a notebook displays: text and HTML."""
-    waits = _waits(run)
-    return {"text/plain": view.as_text(run.directory, waiting=waits), "text/html": as_html(run, waits)}
+    return _saved(run, live.why(run), None)
+
+
+def _saved(run: Any, waiting: str | None, metrics: LiveReader | None) -> dict[str, Any]:
+    drawn = view.bundle(run.directory, waiting=waiting, metrics=metrics)
+    return {**drawn, "text/html": _with_details(run, drawn["text/html"])}
 
 
 def as_html(run: RunHandle, waiting: str | None = None) -> str:
     """The run with its times, what was asked, links and children."""
+    return _with_details(run, view.as_html(run.directory, waiting=waiting))
+
+
+def _with_details(run: RunHandle, drawn: str) -> str:
     spec, state = run.spec, run.state
     parts = [
         f'<style>{_STYLE}</style><div class="mlr-details">',
-        view.as_html(run.directory, waiting=waiting),
+        drawn,
         _table({name: text for name, text in _facts(spec, state).items() if text}),
         _links(run),
         _family(run),

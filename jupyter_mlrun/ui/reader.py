@@ -92,6 +92,8 @@ class RunReader:
             self._look(now)
             if self.spec is not None:
                 self.version += self.metrics.follow(now)
+                if not self._logs:
+                    self._logs[0] = self._open(0, self.spec)  # whoever draws the run shows its end
                 for log in self._logs.values():
                     self.version += log.refresh()
                 self._tell()
@@ -172,10 +174,13 @@ class RunReader:
         if self.spec is None or not 0 <= rank < self.spec.resources.procs:
             return None
         if rank not in self._logs:
-            ranks = self.spec.resources.procs
-            self._logs[rank] = LogLines(self.run.log(rank, ranks), _Gap(self.run.log_index(rank, ranks)).now)
+            self._logs[rank] = self._open(rank, self.spec)
             self.refresh()
         return self._logs[rank]
+
+    def _open(self, rank: int, spec: Spec) -> LogLines:
+        ranks = spec.resources.procs
+        return LogLines(self.run.log(rank, ranks), _Gap(self.run.log_index(rank, ranks)).now)
 
     def close(self) -> None:
         """Let go of open files."""
