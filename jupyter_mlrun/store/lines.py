@@ -50,6 +50,8 @@ class LogLines:
         self.generation = getattr(self, "generation", -1) + 1
         self.gap: tuple[int, int] | None = None
         self._open = 0  # where the unfinished last line starts
+        self._before = (0, 0)  # that line's number and start as they were before the last refresh
+        self._window: tuple[tuple[int, int, int, int | None], list[str]] | None = None  # the last that was asked for
         self._numbers, self._starts = array("q", [0]), array("q", [0])
 
     @property
@@ -97,6 +99,7 @@ class LogLines:
 
     def _take(self) -> None:
         self.gap = self._gap_now()
+        self._before = (self.ended, self._open)
         fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             until = min(self.size, self.read + SLICE)
@@ -137,16 +140,22 @@ class LogLines:
     def lines(self, start: int, end: int, limit: int | None = None) -> list[str]:
         """Lines *start* to before *end*, as a terminal would show them, colours kept; *limit*: bytes of all."""
         start, end = max(0, start), min(end, self.total)
-        found: list[str] = []
         if start >= end:
-            return found
-        room = limit if limit is not None else 1 << 62
+            return []
+        asked = (start, end, self.read, limit)
+        if self._window is None or self._window[0] != asked:
+            # all views of a run ask for the same
+            self._window = (asked, self._read_lines(start, end, 1 << 62 if limit is None else limit))
+        return list(self._window[1])
+
+    def _read_lines(self, start: int, end: int, room: int) -> list[str]:
+        found: list[str] = []
         fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             block = bisect_right(self._numbers, start) - 1
             while start < end and block < len(self._starts):
-                first = self._numbers[block]
-                for line in self._block(fd, block)[start - first : end - first]:
+                first, lines = self._latest(fd, start) or (self._numbers[block], self._block(fd, block))
+                for line in lines[start - first : end - first]:
                     room -= weight(line)
                     if room < 0 and found:
                         return found
@@ -156,6 +165,14 @@ class LogLines:
         finally:
             os.close(fd)
         return found
+
+    def _latest(self, fd: int, start: int) -> tuple[int, list[str]] | None:
+        """What came with the last refresh, where *start* is in it and it is not much: most frames want no more."""
+        first, at = self._before
+        if start < first or self.read - at > STEP_BYTES or (self.gap is not None and self.gap[1] > at):
+            return None
+        lines = _parts(fd, at, self.read)
+        return (first, lines) if len(lines) == self.total - first else None
 
     def _block(self, fd: int, block: int) -> list[str]:
         """The lines of one entry of the index: exactly as many as it says, whatever became of the file."""
