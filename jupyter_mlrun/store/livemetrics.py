@@ -29,6 +29,7 @@ MOST_ODD = 50
 LOOK_SECONDS = 1.0  # between two thorough looks; a quick one sees what is usual
 MOST_OPEN = 64  # segments that a quick look keeps open
 STEP, TIME, LOW, HIGH, LAST = range(5)
+_AS_BUCKETS = [0, 1, 2, 2, 2]  # of a point: lowest, highest and last are its value
 
 
 class Sketch:
@@ -53,24 +54,27 @@ class Sketch:
     def add(self, steps: Ints, times: Ints, values: Floats, kinds: Kinds) -> None:
         """More points, in the order in which they were logged."""
         self.count += len(steps)
-        self.kinds |= int(np.bitwise_or.reduce(np.left_shift(1, kinds.astype(np.int64))))
+        alike = kinds.strides[0] == 0 or len(kinds) == 1  # a column of rows has one kind
+        self.kinds |= 1 << int(kinds[0]) if alike else _bits(kinds)
+        rows = np.empty((len(steps), 3))
+        rows[:, 0], rows[:, 1], rows[:, 2] = steps, times, values
+        rows[:, 1] /= SECOND
         missing = steps == form.NO_STEP
-        places = steps.astype(np.float64)
         if missing.any():
-            places[missing] = np.cumsum(missing)[missing] - 1 + self._stepless
+            rows[missing, 0] = np.cumsum(missing)[missing] - 1 + self._stepless
             self._stepless += int(np.count_nonzero(missing))
-        drawn = ~np.isnan(values) | (kinds == form.FLOAT)
-        rows = np.column_stack((places, times / SECOND, values))
-        if not drawn.all():
-            rows = rows[drawn]
+        finite = np.isfinite(values)
+        if not finite.all():
+            drawn = ~np.isnan(values) | (kinds == form.FLOAT)
+            rows, finite = rows[drawn], finite[drawn]
+            self._note_odd(rows, finite)
         if len(rows):
-            self._note_odd(rows)
             self.numbers += len(rows)
             self._remember(rows)
             self._gather(rows)
 
-    def _note_odd(self, rows: Floats) -> None:
-        odd = np.flatnonzero(~np.isfinite(rows[:, 2]))
+    def _note_odd(self, rows: Floats, finite: npt.NDArray[np.bool_]) -> None:
+        odd = np.flatnonzero(~finite)
         self.nonfinite += len(odd)
         for place in odd[-MOST_ODD:].tolist():
             step, time, value = rows[place].tolist()
@@ -102,9 +106,11 @@ class Sketch:
             self._filled += len(take)
             rows = rows[len(take) :]
         if len(rows):
-            starts = np.arange(0, len(rows), self._width)
-            self._extend(_grouped(np.column_stack((rows[:, :2], rows[:, 2], rows[:, 2], rows[:, 2])), starts))
-            self._filled = len(rows) - int(starts[-1])
+            table = rows[:, _AS_BUCKETS]
+            if self._width > 1:
+                table = _grouped(table, np.arange(0, len(rows), self._width))
+            self._extend(table)
+            self._filled = (len(rows) - 1) % self._width + 1
         while self._used > MOST_BUCKETS:
             self._halve()
 
@@ -146,6 +152,10 @@ class Sketch:
             return table[:, [STEP, TIME, LAST]]
         each = -(-self._used // max(1, most))
         return _grouped(table, np.arange(0, self._used, each)) if each > 1 else table.copy()
+
+
+def _bits(kinds: Kinds) -> int:
+    return sum(1 << kind for kind in np.unique(kinds).tolist())
 
 
 def _grouped(table: Floats, starts: npt.NDArray[np.int64]) -> Floats:
