@@ -203,7 +203,9 @@ def test_what_export_and_import_refuse(here: Path, home: Path, run: Run) -> None
     refuses(1, "export", "@9", "x.zip")
     refuses(1, "import", "x.zip")
     (here / "x.zip").write_bytes(b"nonsense")
-    assert "exists already" in refuses(1, "export", "@1", "x.zip")
+    said = refuses(1, "export", "@1", "x.zip")
+    assert "exists already" in said
+    assert "--overwrite" in said
     assert "no archive" in refuses(2, "import", "x.zip")
     says("export", "@1", "x.zip", "--overwrite")
     active = Run.at(recorded_run(WorkspaceDir(home, "default"), number=5))

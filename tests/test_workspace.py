@@ -253,7 +253,7 @@ class TestCommandLine:
             workspaces.remove("default", force=True)
         run.cancel()
         finish(run)
-        with pytest.raises(Conflict, match="has 1 runs") as caught:
+        with pytest.raises(Conflict, match=r"has 1 run\n") as caught:
             workspaces.remove("default")
         assert "--force" in str(caught.value)
         assert run.path.exists()

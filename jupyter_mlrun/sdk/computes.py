@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import BadInput, Conflict, NotFound
 from jupyter_mlrun.sdk import once
+from jupyter_mlrun.sdk.places import folder_of
 from jupyter_mlrun.store.index import listing
 from jupyter_mlrun.store.registry import Named
 from jupyter_mlrun.words import did_you_mean
@@ -46,14 +47,14 @@ _SIZE = re.compile(r"[A-Za-z][\w-]{1,63}\Z")
 
 def known(workspace: Workspace) -> list[str]:
     """The names of the workspace's computes."""
-    return sorted({*_BUILT_IN, *Named(workspace.folder, "compute").names()})
+    return sorted({*_BUILT_IN, *Named(folder_of(workspace), "compute").names()})
 
 
 def record_of(workspace: Workspace, name: str) -> dict[str, Any] | None:
     """What is kept of a compute; None where there is none of that name."""
     if name == LOCAL:  # not even a look at the disk
         return _BUILT_IN[LOCAL]
-    found = Named(workspace.folder, "compute").get(name)
+    found = Named(folder_of(workspace), "compute").get(name)
     return found if found is not None else _BUILT_IN.get(name)
 
 
@@ -86,7 +87,7 @@ def add(workspace: Workspace, name: str, *, vm_size: str = _CPU_SIZE, max_nodes:
         raise Conflict(f"there is a compute {name!r} already", hint="choose another name, or remove it first")
     config = AmlComputeProvisioningConfiguration(vm_size, max_nodes=max_nodes)
     config.validate_configuration()
-    return Named(workspace.folder, "compute").put(name, config.record(), replace=False)
+    return Named(folder_of(workspace), "compute").put(name, config.record(), replace=False)
 
 
 def remove(workspace: Workspace, name: str) -> None:
@@ -94,14 +95,14 @@ def remove(workspace: Workspace, name: str) -> None:
 
     Raises ``NotFound`` for a name that is not there, ``Conflict`` where runs wait or run on it, and for ``local``.
     """
-    if name in _BUILT_IN and name not in Named(workspace.folder, "compute").names():
+    if name in _BUILT_IN and name not in Named(folder_of(workspace), "compute").names():
         raise Conflict(f"the compute {name!r} belongs to every workspace and stays")
     if record_of(workspace, name) is None:
         raise NotFound(f"no compute {name!r}", hint=did_you_mean(name, known(workspace)))
     busy = [row.run_id for row in listing(workspace.folder) if row.target == name and not row.over]
     if busy:
         raise Conflict(f"{len(busy)} runs use the compute {name!r}", hint=f"jupyter mlrun stop {' '.join(busy[:3])}")
-    Named(workspace.folder, "compute").remove(name)
+    Named(folder_of(workspace), "compute").remove(name)
 
 
 def check(workspace: Workspace, name: str) -> dict[str, Any]:
@@ -162,7 +163,10 @@ class AmlComputeProvisioningConfiguration:
         if not all(isinstance(one, (int, float)) and one >= 0 for one in counts):
             raise BadInput("min_nodes, max_nodes and idle_seconds_before_scaledown are numbers from 0")
         if self.min_nodes > self.max_nodes or self.max_nodes < 1:
-            raise BadInput(f"min_nodes {self.min_nodes} and max_nodes {self.max_nodes} do not fit", hint="max_nodes=4")
+            raise BadInput(
+                f"min_nodes {self.min_nodes} and max_nodes {self.max_nodes} do not fit",
+                hint=f"max_nodes={max(self.min_nodes, 1)} or more",
+            )
 
     def record(self) -> dict[str, Any]:
         """As it is kept."""

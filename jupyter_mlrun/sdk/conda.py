@@ -63,9 +63,9 @@ class CondaDependencies:  # noqa: PLW1641 -- it changes, so it has no hash
         """Packages given as lists.  *python_version* None takes whatever Python there is (the reference pins one)."""
         made = CondaDependencies()
         made.set_python_version(python_version)
-        for package in conda_packages or ():
+        for package in _many("conda_packages", conda_packages or ()):
             made.add_conda_package(package)
-        for package in [DEFAULT_PACKAGE] if pip_packages is None else pip_packages:
+        for package in _many("pip_packages", [DEFAULT_PACKAGE] if pip_packages is None else pip_packages):
             made.add_pip_package(package)
         if pip_indexurl:
             made.set_pip_index_url(pip_indexurl)
@@ -167,7 +167,8 @@ class CondaDependencies:  # noqa: PLW1641 -- it changes, so it has no hash
 
     def set_pip_requirements(self, pip_requirements: Iterable[str]) -> None:
         """Take these lines of a requirements.txt instead of all pip packages and options."""
-        lines = [line.strip() for line in pip_requirements if line.strip() and not line.lstrip().startswith("#")]
+        given = _many("pip_requirements", pip_requirements)
+        lines = [line.strip() for line in given if line.strip() and not line.lstrip().startswith("#")]
         for line in lines:
             check_requirement(line, "pip requirement")
         self._pip, self._options = lines, []
@@ -256,6 +257,13 @@ def _list(value: object, where: str) -> list[Any]:
     if not isinstance(value, list):
         raise BadInput(f"{where} is no list", hint="write one package a line, each behind `- `")
     return value
+
+
+def _many(what: str, packages: Iterable[str]) -> Iterable[str]:
+    """*packages*; a text is none, whose letters would be packages."""
+    if isinstance(packages, str):
+        raise BadInput(f"{what} {packages!r} is no list", hint=f"{what}={packages.split()!r}")
+    return packages
 
 
 def _conda_name(package: str) -> str:

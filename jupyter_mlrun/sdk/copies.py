@@ -80,8 +80,8 @@ def _check(folder: Path, paths: Sequence[Path], *, overwrite: bool) -> None:
         if is_folder(path):
             raise Conflict(f"{path} is a folder, where a file is to be", hint="move it away, or choose another folder")
     if there and not overwrite:
-        more = f" and {len(there) - 1:,} more of these files" if len(there) > 1 else ""
-        raise Conflict(f"{there[0]}{more} exists already", hint=_CURE)
+        more = f", and {len(there) - 1:,} more of these files" if len(there) > 1 else ""
+        raise Conflict(f"{there[0]} exists already{more}", hint=_CURE)
     for parent in sorted({path.parent for path in paths}):
         for step in (parent, *parent.parents):
             if step == folder:

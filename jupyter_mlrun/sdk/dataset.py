@@ -18,6 +18,7 @@ from jupyter_mlrun.sdk import copies
 from jupyter_mlrun.sdk.consumption import DatasetConsumptionConfig
 from jupyter_mlrun.sdk.copies import MountContext
 from jupyter_mlrun.sdk.datastore import DataPath, DataReference, Datastore
+from jupyter_mlrun.sdk.places import folder_of
 from jupyter_mlrun.store import datastores, snapshot, trees
 from jupyter_mlrun.store.packs import ObjectStore
 from jupyter_mlrun.store.registry import Versions, check_name
@@ -239,12 +240,12 @@ class FileDataset:
     @staticmethod
     def get_by_name(workspace: Workspace, name: str, version: int | str = "latest") -> FileDataset:
         """The registered data set; raises ``NotFound`` that says which names or versions there are."""
-        return of_record(workspace, Versions(workspace.folder, "dataset").get(name, version))
+        return of_record(workspace, Versions(folder_of(workspace), "dataset").get(name, version))
 
     @staticmethod
     def get_by_id(workspace: Workspace, id: str) -> FileDataset:  # noqa: A002 -- the reference's name
         """The registered data set with this id."""
-        for record in Versions(workspace.folder, "dataset").records():
+        for record in Versions(folder_of(workspace), "dataset").records():
             if record["id"] == id:
                 return of_record(workspace, record)
         raise NotFound(f"no dataset has the id {id!r}", hint="jupyter mlrun datasets --json shows them")
@@ -447,7 +448,7 @@ def of_record(workspace: Workspace, record: Mapping[str, Any]) -> FileDataset:
 
 def all_of(workspace: Workspace) -> dict[str, FileDataset]:
     """The latest version of each registered name."""
-    found = Versions(workspace.folder, "dataset").latest()
+    found = Versions(folder_of(workspace), "dataset").latest()
     return {name: of_record(workspace, record) for name, record in found.items()}
 
 

@@ -13,6 +13,7 @@ from jupyter_mlrun.errors import BadInput, Conflict, NotFound, StoreError
 from jupyter_mlrun.rundir import dump_json, read_json_if_there, write_atomic
 from jupyter_mlrun.sdk import copies, uploading
 from jupyter_mlrun.sdk.consumption import INPUT_NAME, check_input_name
+from jupyter_mlrun.sdk.places import folder_of
 from jupyter_mlrun.store import trees
 from jupyter_mlrun.store.datastores import DEFAULT, Contents
 from jupyter_mlrun.store.registry import Named, check_name
@@ -55,7 +56,7 @@ class Datastore:
     @staticmethod
     def register_local(workspace: Workspace, datastore_name: str) -> Datastore:
         """Make another datastore of this workspace."""
-        Named(workspace.folder, "datastore").put(datastore_name, {"type": "local"}, replace=False)
+        Named(folder_of(workspace), "datastore").put(datastore_name, {"type": "local"}, replace=False)
         return Datastore(workspace, datastore_name)
 
     def set_as_default(self) -> None:
@@ -325,12 +326,12 @@ class DataPath:
 
 def names(workspace: Workspace) -> list[str]:
     """The names of a workspace's datastores."""
-    return sorted({DEFAULT, *Named(workspace.folder, "datastore").names()})
+    return sorted({DEFAULT, *Named(folder_of(workspace), "datastore").names()})
 
 
 def default_name(workspace: Workspace) -> str:
     """The name of the default datastore."""
-    path = workspace.folder.path / "datastore.json"
+    path = folder_of(workspace).path / "datastore.json"
     try:
         found = (read_json_if_there(path) or {}).get("default")
     except (ValueError, AttributeError) as problem:

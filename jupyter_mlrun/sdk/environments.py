@@ -16,6 +16,7 @@ from jupyter_mlrun.sdk import curated, once, sections
 from jupyter_mlrun.sdk.conda import CondaDependencies
 from jupyter_mlrun.sdk.dicts import Names
 from jupyter_mlrun.sdk.environment import check_variable
+from jupyter_mlrun.sdk.places import folder_of
 from jupyter_mlrun.sdk.requirements import Interpreter, compare, interpreter_at, read_requirements, this_interpreter
 from jupyter_mlrun.sdk.safe_yaml import read_text
 from jupyter_mlrun.sdk.sections import DockerSection, PythonSection
@@ -156,7 +157,7 @@ class Environment:
                 hint="clone it first: environment.clone('my-environment')",
             )
         definition = self.as_dict()
-        record, _ = Versions(workspace.folder, "environment").add(
+        record, _ = Versions(folder_of(workspace), "environment").add(
             self.name, {"definition": definition}, unless=lambda latest: latest.get("definition") == definition
         )
         return _of_record(record)
@@ -170,7 +171,7 @@ class Environment:
         """
         if label not in (None, "latest"):
             raise NotImplementedError(f"the label {label!r} is not here: environments have versions, give version=")
-        registry = Versions(workspace.folder, "environment")
+        registry = Versions(folder_of(workspace), "environment")
         if curated.is_curated(str(name)) and not registry.versions(name):
             return curated_environment(name)
         return _of_record(registry.get(name, version))
@@ -178,7 +179,7 @@ class Environment:
     @staticmethod
     def list(workspace: Workspace) -> dict[str, Environment]:
         """The latest version of each registered environment, by name."""
-        found = Versions(workspace.folder, "environment").latest()
+        found = Versions(folder_of(workspace), "environment").latest()
         return {name: _of_record(record) for name, record in found.items()}
 
     @staticmethod

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mlrun.errors import BadInput, Conflict, NotFound
 from jupyter_mlrun.records import experiment_name, slug
 from jupyter_mlrun.rundir import RunDir
+from jupyter_mlrun.sdk.places import folder_of
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.words import did_you_mean
@@ -214,7 +215,7 @@ class Experiment:
             raise BadInput(f"{view_type!r} is no view of experiments", hint="ActiveOnly, ArchivedOnly or All")
         wanted: dict[str, Any] = {tags: None} if isinstance(tags, str) else dict(tags or {})
         found = []
-        for name in sorted(names(workspace.folder)):
+        for name in sorted(names(folder_of(workspace))):
             if experiment_name not in (None, name):
                 continue
             one = Experiment(workspace, name, _create_in_cloud=False)
@@ -308,7 +309,7 @@ def _lock_of(one: Experiment) -> Path:
 
 
 def _existing(workspace: Workspace, name: str) -> Experiment:
-    known = sorted(names(workspace.folder))
+    known = sorted(names(folder_of(workspace)))
     if name not in known:
         raise NotFound(f"no experiment {name!r} in workspace {workspace.name!r}", hint=did_you_mean(name, known))
     return Experiment(workspace, name, _create_in_cloud=False)

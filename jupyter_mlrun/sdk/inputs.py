@@ -16,6 +16,8 @@ from jupyter_mlrun.sdk.consumption import INPUT_NAME
 from jupyter_mlrun.sdk.data import DataReference, Dataset, DatasetConsumptionConfig, FileDataset, datasets, datastores
 from jupyter_mlrun.sdk.environment import RESERVED
 from jupyter_mlrun.store import snapshot, trees
+from jupyter_mlrun.ui.words import count as counted
+from jupyter_mlrun.ui.words import size
 from jupyter_mlrun.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -219,9 +221,9 @@ def _variables(text: str, known: set[str]) -> list[Any]:
 
 def describe(one: Mapping[str, Any]) -> str:
     """An input in words, for people."""
-    size = f"{one['count']:,} files, {one['bytes'] / 1e6:,.1f} MB"
+    much = f"{counted(one['count'], 'file')}, {size(one['bytes'])}"
     if one["mode"] == "local":
-        return f"{one['name']}: {one['path']} ({size}; in place, not versioned)"
+        return f"{one['name']}: {one['path']} ({much}; in place, not versioned)"
     known = one["dataset"]
     what = f"{known['name']}:{known['version']}" if known["name"] else ", ".join("/".join(p) for p in one["paths"])
-    return f"{one['name']}: {what} ({size}; {one['mode']})"
+    return f"{one['name']}: {what} ({much}; {one['mode']})"

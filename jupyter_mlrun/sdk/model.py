@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from jupyter_mlrun.errors import BadInput, NotFound
 from jupyter_mlrun.sdk import modelfiles
 from jupyter_mlrun.sdk import modelrecords as records
+from jupyter_mlrun.sdk.places import folder_of
 from jupyter_mlrun.store import placing
 from jupyter_mlrun.store.packs import ObjectStore
 from jupyter_mlrun.store.registry import Versions, check_name
@@ -180,7 +181,7 @@ class Model:
 
     @property
     def _versions(self) -> Versions:
-        return Versions(self.workspace.folder, "model")
+        return Versions(folder_of(self.workspace), "model")
 
     # ---- registering -----------------------------------------------------------------------------------
 
@@ -236,7 +237,7 @@ class Model:
         dataset (its id, or ``name:version``).
         """
         wanted = records.Filter(tags, properties, run_id, model_framework, dataset_id)
-        fitting = records.fitting(Versions(workspace.folder, "model"), name, wanted)
+        fitting = records.fitting(Versions(folder_of(workspace), "model"), name, wanted)
         found = [Model.at(workspace, record) for record in fitting]
         found.sort(key=lambda model: (model.created_time, model.version), reverse=True)
         if latest:
@@ -440,7 +441,7 @@ def register_from_run(
 
 def models(workspace: Workspace) -> dict[str, Model]:
     """The latest version of each model, by name."""
-    found = Versions(workspace.folder, "model").latest()
+    found = Versions(folder_of(workspace), "model").latest()
     return {name: Model.at(workspace, record) for name, record in found.items()}
 
 
@@ -451,14 +452,14 @@ def _add(workspace: Workspace, name: str, found: modelfiles.Found, said: Record)
     from jupyter_mlrun.store import keep
     from jupyter_mlrun.store.home import need_registries
 
-    need_registries(workspace.folder)
+    need_registries(folder_of(workspace))
     kept = keep.keep(ObjectStore(workspace.folder.objects), found.files)
     record = {
         "manifest": kept.id, "bytes": kept.bytes, "files": kept.count, "path": found.path, "root": found.root,
         "single": found.single, "created_by": _user(), **said,
     }  # fmt: skip
     # the same content again is a new version, as in the reference
-    made, _ = Versions(workspace.folder, "model").add(name, record)
+    made, _ = Versions(folder_of(workspace), "model").add(name, record)
     return Model.at(workspace, made)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from jupyter_mlrun.errors import BadInput, Conflict, NotFound, RunFailed
+from jupyter_mlrun.errors import BadInput, Conflict, NotFound, RunFailed, StoreError
 from jupyter_mlrun.sdk.run_handle import RunHandle
 from jupyter_mlrun.worker.context import InputDatasets as InputDatasets  # noqa: PLC0414 -- the reference has it here
 from jupyter_mlrun.worker.context import OutputDatasets as OutputDatasets  # noqa: PLC0414
@@ -48,7 +48,9 @@ class Run(RunHandle):
     """
 
     def __init__(self, experiment: Experiment, run_id: str, outputs: Any = None, **_: Any) -> None:  # noqa: ARG002
-        super().__init__(_folder_of(experiment.workspace, run_id))
+        from jupyter_mlrun.sdk.places import workspace_of
+
+        super().__init__(_folder_of(workspace_of(experiment), run_id))
 
     @classmethod
     def _of(cls, run_dir: str) -> Run:
@@ -85,10 +87,12 @@ class Run(RunHandle):
         _rehydrate_runs: bool = True,
     ) -> Iterator[Run]:
         """The runs of an experiment, newest first.  Source: ``azureml.core.Run.list``."""
+        from jupyter_mlrun.sdk.places import workspace_of
         from jupyter_mlrun.sdk.run_list import Filter, find
 
         asked = Filter(type=type, tags=tags, properties=properties, status=status, children=include_children)
-        return (Run.at(run) for run, _ in find(experiment.workspace.folder, asked, experiment=experiment.name))
+        place = workspace_of(experiment).folder
+        return (Run.at(run) for run, _ in find(place, asked, experiment=experiment.name))
 
     @staticmethod
     def list_by_compute(
@@ -348,9 +352,14 @@ def get_run(experiment: Experiment, run_id: str, rehydrate: bool = True, clean_u
 
 
 def _folder_of(workspace: Workspace, run_id: str) -> str:
+    from jupyter_mlrun.sdk.places import folder_of
     from jupyter_mlrun.store import runs
 
-    path = runs.place(workspace.folder, str(run_id))
+    try:
+        path = runs.place(folder_of(workspace), str(run_id))
+    except StoreError as problem:
+        hint = "an id is like train_1750000000_1a2b3c4d: jupyter mlrun ps --all --json has them"
+        raise NotFound(f"no run {run_id!r}: {problem}", hint=hint) from problem
     if not path.is_dir():
         raise NotFound(f"no run {run_id!r} in workspace {workspace.name!r}", hint="jupyter mlrun ps --all")
     return str(path)

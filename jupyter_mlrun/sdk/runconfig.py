@@ -81,6 +81,8 @@ class ScriptRunConfig:
         named = script is not None or command is not None
         self.script = script if named else self.run_config.script or None
         self.command = command if named else self.run_config.command or None
+        if isinstance(arguments, str):  # a list of it would have its letters
+            raise BadInput(f"the arguments {arguments!r} are no list", hint=f"arguments={arguments.split()!r}")
         self.arguments: list[Any] = list(self.run_config.arguments if arguments is None else arguments)
         kept = self.run_config.max_run_duration_seconds
         limited = max_run_duration_seconds != LONGEST_SECONDS
@@ -152,6 +154,7 @@ def _given(config: RunConfiguration, others: dict[str, Any]) -> RunConfiguration
 
 
 def _check(arguments: Sequence[Any]) -> None:
+    """Raises ``BadInput`` for what cannot be an argument."""
     from jupyter_mlrun.sdk.data import FileDataset
 
     for one in arguments:

@@ -17,6 +17,7 @@ from jupyter_mlrun.errors import BadInput, Conflict, NotFound
 from jupyter_mlrun.rundir import write_atomic
 from jupyter_mlrun.store import home as homes
 from jupyter_mlrun.store.index import listing
+from jupyter_mlrun.ui.words import count as counted
 from jupyter_mlrun.words import did_you_mean
 
 CONFIG = "jupyter_mlrun_config.json"
@@ -83,7 +84,7 @@ def remove(name: str, home: Path | None = None, *, force: bool = False) -> None:
         raise Conflict(
             f"{len(active)} runs of workspace {name!r} are active", hint=f"jupyter mlrun stop {' '.join(active[:3])}"
         )
-    has = [f"{len(rows)} runs"] if rows else []
+    has = [counted(len(rows), "run")] if rows else []
     has += [f"{len(os.listdir(place.path / kind))} {kind}" for kind in _REGISTRIES if (place.path / kind).is_dir()]
     if has and not force:
         raise Conflict(f"workspace {name!r} has {', '.join(has)}", hint="remove them too: --force")

@@ -145,8 +145,8 @@ def export(
 
 def _check(found: Sequence[tuple[WorkspaceDir, RunDir]], target: Path, *, overwrite: bool) -> None:
     if target.is_dir() or (os.path.lexists(target) and not overwrite):
-        what = "is a folder" if target.is_dir() else "exists already"
-        raise Conflict(f"{target} {what}", hint="give the archive another name")
+        what, more = ("is a folder", "") if target.is_dir() else ("exists already", ", or allow it with --overwrite")
+        raise Conflict(f"{target} {what}", hint=f"give the archive another name{more}")
     seen: dict[str, WorkspaceDir] = {}
     for place, run in found:
         state = runs.recorded(run)
@@ -182,7 +182,9 @@ def _into_place(fd: int, aside: Path, target: Path, *, overwrite: bool) -> None:
             os.link(source, target.name, dst_dir_fd=folder, follow_symlinks=True)
         os.fsync(folder)
     except FileExistsError as problem:
-        raise Conflict(f"{target} exists already", hint="give the archive another name") from problem
+        raise Conflict(
+            f"{target} exists already", hint="give the archive another name, or allow it with --overwrite"
+        ) from problem
     except OSError:
         if unnamed or overwrite:
             raise
