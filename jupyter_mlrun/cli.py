@@ -67,11 +67,11 @@ class ScriptCommand(click.Command):
 
 
 @cli.command(cls=ScriptCommand)
-@click.argument("script", metavar="SCRIPT.py")
+@click.argument("script", metavar="SCRIPT.py|NOTEBOOK.ipynb")
 @_submit_options
 @click.pass_context
 def submit(ctx: click.Context, /, script: str, *, block: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
-    """Submit a script as a run."""
+    """Submit a script or a notebook as a run."""
     from jupyter_mlrun import settings
     from jupyter_mlrun.sdk import submit as sdk
     from jupyter_mlrun.sdk.inputs import describe, names_of, place_names

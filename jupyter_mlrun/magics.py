@@ -55,7 +55,7 @@ def parser(prog: str, *, file: bool) -> argparse.ArgumentParser:
     """The options of ``%%submit`` (and, with *file*, of ``%submit FILE``)."""
     made = _Parser(prog=prog, add_help=True, allow_abbrev=False)
     if file:
-        made.add_argument("script", metavar="FILE.py", help="the script to run")
+        made.add_argument("script", metavar="FILE.py|NOTEBOOK.ipynb", help="the script or notebook to run")
     for option in OPTIONS:
         if option.only != "cli":
             _add(made, option)
@@ -122,7 +122,7 @@ class MLRunMagics(Magics):
     @no_var_expand
     @line_cell_magic
     def submit(self, line: str, cell: str | None = None) -> Run | None:
-        """Submit this cell (``%%submit [options]``) or a script (``%submit FILE.py [options] [-- ARG …]``)."""
+        """Submit this cell (``%%submit [options]``) or a file (``%submit FILE [options] [-- ARG …]``)."""
         made = parser("%submit" if cell is None else "%%submit", file=cell is None)
         options, arguments = split_line(line, self.namespace)
         try:

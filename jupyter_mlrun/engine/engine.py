@@ -70,9 +70,10 @@ class Engine(NBClientEngine):  # type: ignore[misc,unused-ignore]
 
         Raises ``DeadKernelError`` for a kernel that died, ``StoreError`` where *output_path* cannot be written.
         """
-        name = os.path.basename(str(output_path or more.get("input_path") or "notebook.ipynb"))
+        given = more.get("input_path")
+        name = os.path.basename(given if isinstance(given, str) else output_path or "notebook.ipynb")
         saving = Saving(output_path)
-        with recorded(journal, name) as told:
+        with recorded(journal, name, saving) as told:
             manager = Manager(
                 nb, told, saving, progress_bar=progress_bar, log_output=log_output,
                 autosave_cell_every=autosave_cell_every,

@@ -14,12 +14,14 @@ from jupyter_mlrun.engine.journal import Journal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jupyter_mlrun.engine.saving import Saving
+
 RUN_DIR = "JUPYTER_MLRUN_RUN_DIR"
 RUN_ID = "JUPYTER_MLRUN_RUN_ID"
 
 
 @contextmanager
-def recorded(journal: Journal | None, name: str) -> Iterator[Journal]:
+def recorded(journal: Journal | None, name: str, saving: Saving) -> Iterator[Journal]:
     """The journal of this execution; *journal* where the run's own program has made one."""
     run_dir = os.environ.get(RUN_DIR)
     if journal is not None:
@@ -27,12 +29,12 @@ def recorded(journal: Journal | None, name: str) -> Iterator[Journal]:
     elif run_dir:
         yield Journal(run_dir)
     else:
-        with _new_run(name) as made:
+        with _new_run(name, saving) as made:
             yield made
 
 
 @contextmanager
-def _new_run(name: str) -> Iterator[Journal]:
+def _new_run(name: str, saving: Saving) -> Iterator[Journal]:
     """A run of the experiment that is called as the notebook, for as long as the notebook takes."""
     from jupyter_mlrun.records import experiment_name
     from jupyter_mlrun.sdk.experiment import Experiment
@@ -52,6 +54,7 @@ def _new_run(name: str) -> Iterator[Journal]:
         raise
     finally:
         os.close(log)
+        saving.copy_to(run.directory.outputs)
         if journal.failure is None:
             run.complete()
         else:

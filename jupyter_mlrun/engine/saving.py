@@ -82,3 +82,12 @@ class Saving:
             return None if told else why
         self._begun = True
         return None
+
+    def copy_to(self, folder: os.PathLike[str]) -> None:
+        """Put a copy of what was saved into *folder*, of a run; the same file is left alone."""
+        if self._whole is None or not self._begun:
+            return
+        copy = os.path.join(folder, os.path.basename(self._whole))
+        if os.path.realpath(copy) != os.path.realpath(self._whole):
+            with open(self._whole, encoding="utf-8") as file:
+                write_whole(copy, file.read())

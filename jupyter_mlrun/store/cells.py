@@ -58,3 +58,11 @@ def progress(run_dir: str | os.PathLike[str]) -> dict[str, int | None] | None:
             if event.get("status") == "completed" and not any(e.get("status") == "exit" for e in told):
                 done = total
     return {"done": done, "total": total, "current": current, "failed": failed} if told else None
+
+
+def words(found: dict[str, int | None] | None) -> str:
+    """``cell 5 of 12`` for a notebook run's progress; nothing for other runs."""
+    if found is None:
+        return ""
+    number, total = found["current"] or found["failed"], found["total"]
+    return f"cell {number} of {total}" if number else f"{found['done']} of {total} cells done"

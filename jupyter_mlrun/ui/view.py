@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.states import Status
-from jupyter_mlrun.store import runs, text
+from jupyter_mlrun.store import cells, runs, text
 from jupyter_mlrun.store.livemetrics import LiveReader
 from jupyter_mlrun.ui import chart
 from jupyter_mlrun.ui.contract import MOST_METRICS
@@ -116,7 +116,8 @@ def _text(seen: Look) -> str:
     lines = [f"{seen.icon} {state.shown}  {spec.run_id}{name}"]
     if seen.why:
         lines.append(f"  {_t(seen.why)}")
-    lines.append(f"  on {spec.target}, elapsed {duration(seen.elapsed)}")
+    told = cells.words(cells.progress(seen.run.path))
+    lines.append(f"  on {spec.target}, elapsed {duration(seen.elapsed)}{', ' if told else ''}{told}")
     if spec.parameters:
         lines.append("  parameters: " + _t(", ".join(f"{k}={p['text']}" for k, p in spec.parameters.items())))
     last = seen.metrics.last()

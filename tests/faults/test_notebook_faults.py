@@ -14,6 +14,7 @@ import pytest
 from jupyter_mlrun.engine.saving import write_whole
 from jupyter_mlrun.errors import StoreError
 from jupyter_mlrun.store.cells import progress
+from jupyter_mlrun.ui.view import as_text
 from tests.notebooks import execute, executed, submit_notebook, write
 from tests.support import describe, finish, log_of, until
 
@@ -97,6 +98,7 @@ def test_a_kernel_that_is_killed_from_outside_in_a_run(tmp_path: Path) -> None:
     place = run.directory.outputs / "pid"
     until(lambda: place.exists() and place.read_text(), "the kernel's pid")
     assert run.cells == {"done": 1, "total": 2, "current": 2, "failed": None}
+    assert "cell 2 of 2" in as_text(run.directory)
     os.kill(int(place.read_text()), signal.SIGKILL)
     state = finish(run)
     assert state.reason is not None
