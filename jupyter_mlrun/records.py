@@ -6,6 +6,7 @@ Reads and writes nothing; ``docs/format.md`` describes the same as JSON.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from jupyter_mlrun.rundir import FORMAT
 from jupyter_mlrun.states import TERMINAL, EndReason, Status, may_move
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 RUN_ID = re.compile(r"(?P<experiment>[\w-]{1,255})_(?P<created>\d{1,12})_(?P<tail>[0-9a-f]{8})\Z")
 SLUG_BYTES = 100
@@ -65,6 +66,7 @@ class Spec:
     parent: str | None = None
     notebook: str | None = None
     rerun_of: str | None = None
+    git: dict[str, Any] | None = None
     left_out: list[list[str]] = field(default_factory=list)
     umask: int = 0o022
     format: int = FORMAT
@@ -75,17 +77,39 @@ class Spec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Spec:
-        """The spec of any released format; a newer one is refused."""
+        """The spec of any released format; a newer one is refused.
+
+        Raises ``ValueError``, ``KeyError`` or ``TypeError`` for what is no spec.
+        """
         check_format(data, "spec.json")
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         known_resources = {f.name for f in fields(Resources)}
         values["resources"] = Resources(**{k: v for k, v in data["resources"].items() if k in known_resources})
-        return cls(**values)
+        made = cls(**values)
+        made._check()
+        return made
+
+    def _check(self) -> None:
+        """That every part is of its kind: whoever reads a spec goes on as if it were."""
+        texts = (self.run_id, self.experiment, self.workspace, self.kind, self.objects, self.target)
+        maps = (self.created_by, self.environment, self.parameters, self.limits, self.tags, self.properties)
+        lists = (self.arguments, self.env_names, self.inputs, self.left_out)
+        optional = (self.script, self.display_name, self.parent, self.notebook, self.rerun_of)
+        if not (
+            all(isinstance(one, str) for one in texts)
+            and all(isinstance(one, dict) for one in (*maps, *self.parameters.values()))
+            and all(isinstance(one, list) for one in lists)
+            and all(one is None or isinstance(one, str) for one in optional)
+            and isinstance(self.created, (int, float))
+        ):
+            raise ValueError("a part of the spec is of another kind")
 
 
 def check_format(data: Mapping[str, Any], what: str, known: int = FORMAT) -> None:
-    """Refuse what a newer program wrote."""
+    """Refuse what a newer program wrote; ``ValueError`` for what is no record at all."""
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{what} holds no JSON object")  # noqa: TRY004 -- as for text that is no JSON
     found = data.get("format", FORMAT)
     if not isinstance(found, int) or found > known:
         raise NewerStore(
@@ -200,7 +224,9 @@ def status_event(state: RunState, to: Status, **more: Any) -> dict[str, Any]:
 
 
 def end_event(state: RunState, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The event for an end as ``exit.json`` tells it."""
+    """The event for an end as ``exit.json`` tells it; ``ValueError`` for what tells none."""
+    if not isinstance(found, Mapping):
+        raise ValueError("exit.json holds no JSON object")  # noqa: TRY004 -- as for text that is no JSON
     reason = {
         "code": found.get("reason", EndReason.EXIT_CODE.value),
         "text": found.get("text", ""),

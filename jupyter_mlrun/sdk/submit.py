@@ -29,7 +29,7 @@ from jupyter_mlrun.sdk import inputs as data
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.workspace import Workspace
 from jupyter_mlrun.settings import JupyterMLRun, default_home, parse_size, parse_time
-from jupyter_mlrun.store import runs, snapshot
+from jupyter_mlrun.store import gitstate, runs, snapshot
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.packs import ObjectStore
 from jupyter_mlrun.words import did_you_mean
@@ -183,6 +183,14 @@ def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def _root(request: Request) -> Path:
+    """Where what is submitted comes from."""
+    base = Path(request.cwd or ".").absolute()
+    if request.source is not None:
+        return base / Path(request.source).expanduser()
+    return base if request.script is None else (base / Path(request.script).expanduser()).parent
+
+
 def _source(request: Request, settings: JupyterMLRun) -> tuple[snapshot.Plan | None, dict[str, bytes]]:
     """The scanned source folder, or the lone script's bytes."""
     base = Path(request.cwd or ".").absolute()
@@ -305,6 +313,7 @@ def _spec(ready: Prepared, settings: JupyterMLRun, workspace: str, objects: str,
         tags=ready.tags,
         notebook=request.notebook,
         rerun_of=request.rerun_of,
+        git=gitstate.of(_root(request)),
         left_out=ready.left_out[:200],
         umask=environment.current_umask(),
     )
