@@ -104,3 +104,76 @@ def test_a_cell_that_logs_has_a_view_that_draws(lab: Lab, tmp_path: Path) -> Non
     expect(view.locator("canvas")).to_have_count(1)
     lab.screenshot("live-lab")
     assert lab.errors == []
+
+
+SHOW = """from jupyter_mlrun import RunDetails
+for _ in range(19):
+    RunDetails(_run).show()
+"""
+SLEEP = "import time\nprint('asleep', flush=True)\ntime.sleep(25)"
+
+
+def begin(lab: Lab, name: str, *cells: str) -> None:
+    """Open a notebook and run its cells, waiting for none."""
+    (lab.notebooks / name).write_text(notebook(LOAD, *cells))
+    lab.open(name)
+    lab.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("views", [1, 20])
+def test_points_are_drawn_while_the_kernel_sleeps(lab: Lab, tmp_path: Path, views: int) -> None:
+    # as high as all views together: those out of sight would get no frames
+    lab.page.set_viewport_size({"width": 1100, "height": 900 if views == 1 else 11_000})
+    more = [SHOW] if views > 1 else []
+    begin(lab, f"asleep{views}.ipynb", ticks(tmp_path, count=100, pause=0.05), *more, SLEEP)
+    expect(lab.page.locator(VIEW)).to_have_count(views, timeout=60 * SECONDS)
+    lab.page.get_by_text("asleep", exact=True).wait_for(timeout=60 * SECONDS)
+    expect(lab.page.locator(f"{VIEW} .pill", has_text="Running")).to_have_count(views, timeout=30 * SECONDS)
+    waited = measure(lab, tmp_path, 100)
+    assert len(waited) == views * 100
+    report(f"{views} view(s), the kernel asleep", waited)
+    prompts = lab.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+    assert prompts[-1] == "[*]:", "the kernel was asleep all the time"
+    assert lab.errors == []
+
+
+def test_stop_from_the_view(lab: Lab, tmp_path: Path) -> None:
+    (lab.notebooks / "stop.ipynb").write_text(notebook(LOAD, ticks(tmp_path, count=3, pause=0, stay=600)))
+    lab.run_notebook("stop.ipynb")
+    view = lab.page.locator(VIEW)
+    (tmp_path / "start").touch()
+    expect(view.locator(".card .value")).to_have_text("3", timeout=30 * SECONDS)
+    view.get_by_role("button", name="Stop this run").click()
+    view.get_by_role("button", name="Stop it").click()
+    expect(view.locator(".pill")).to_have_text("Canceled", timeout=30 * SECONDS)
+    assert lab.errors == []
+
+
+def test_reloaded_and_restarted_the_output_is_right(lab: Lab, tmp_path: Path) -> None:
+    (lab.notebooks / "again.ipynb").write_text(notebook(LOAD, ticks(tmp_path, count=30, pause=0.01)))
+    lab.run_notebook("again.ipynb")
+    view = lab.page.locator(VIEW)
+    (tmp_path / "start").touch()
+    expect(view.locator(".pill")).to_have_text("Completed", timeout=30 * SECONDS)
+    lab.execute("docmanager:save")
+    lab.page.reload()
+    lab.page.wait_for_function("window.jupyterapp !== undefined", timeout=60 * SECONDS)
+    # the kernel lives: the view is alive again, with all that it showed
+    expect(view.locator(".pill")).to_have_text("Completed", timeout=30 * SECONDS)
+    expect(view.locator(".card .foot")).to_contain_text("30 points")
+    expect(lab.page.locator(SAVED)).to_be_hidden()
+    lab.page.evaluate("""async () => {
+      await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart();
+    }""")
+    expect(view.locator(".notices")).to_contain_text("kernel that fed this view is gone", timeout=30 * SECONDS)
+    expect(view.locator(".pill")).to_have_text("Completed")
+    lab.screenshot("live-restarted")
+    # with that kernel nothing is left of the view: the saved part stands for it
+    lab.page.reload()
+    lab.page.wait_for_function("window.jupyterapp !== undefined", timeout=60 * SECONDS)
+    saved = lab.page.locator(SAVED)
+    expect(saved).to_be_visible(timeout=30 * SECONDS)
+    expect(saved).to_contain_text("Completed")
+    expect(view).to_have_count(0)
+    lab.screenshot("live-reopened")

@@ -9,17 +9,17 @@ type Cell = string | Node;
 
 export class Details {
   readonly element = h('section', { class: 'details', 'aria-label': t('Details') });
-  private drawn = '';
+  private drawn: Run | null = null;
 
   constructor(private readonly store: Store) {}
 
   draw(): void {
     const run = this.store.run;
-    const key = JSON.stringify(run);
-    if (!run || key === this.drawn) {
+    // a frame that changes the run brings another object
+    if (!run || run === this.drawn) {
       return;
     }
-    this.drawn = key;
+    this.drawn = run;
     this.element.replaceChildren(
       table(t('Parameters'), run.parameters, t('This run has no parameters.')),
       ...(run.tags.length ? [table(t('Tags'), run.tags)] : []),

@@ -46,6 +46,7 @@ export class Header {
   private readonly sure = h('span', { class: 'sure', role: 'group', 'aria-label': t('Stop this run?') });
   private shownStatus: string | null = null;
   private said = '';
+  private drawn: unknown[] = [];
 
   constructor(
     private readonly store: Store,
@@ -64,6 +65,11 @@ export class Header {
   /** Draw what is known now. */
   draw(situation: Situation): void {
     const run = this.store.run;
+    const seen = [run, this.store.problem, ...Object.values(situation)];
+    if (seen.length === this.drawn.length && seen.every((part, i) => part === this.drawn[i])) {
+      return;
+    }
+    this.drawn = seen;
     show(this.element, run !== null);
     if (!run) {
       return;

@@ -38,12 +38,13 @@ export class LogPane {
   private moved = false; // the position is ours to set, not the reader's
   private seenTotal = 0;
   private asked = false;
+  private drawn: unknown[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly store: Store,
     private readonly asking: Asking,
-    private readonly changed: () => void,
+    private readonly request: () => void,
     private readonly another: (log: number) => void,
     signal: AbortSignal
   ) {
@@ -62,7 +63,7 @@ export class LogPane {
     on(this.pane, 'wheel', event => this.wheel(event), signal, { passive: false });
     on(this.pane, 'keydown', event => this.key(event), signal);
     on(this.jump, 'click', () => (this.follow(true), this.pane.focus()), signal);
-    const sizes = new ResizeObserver(changed);
+    const sizes = new ResizeObserver(() => this.changed());
     sizes.observe(this.pane);
     signal.addEventListener('abort', () => {
       sizes.disconnect();
@@ -70,9 +71,14 @@ export class LogPane {
     });
   }
 
-  /** Draw what is known; nothing while the pane is not shown. */
+  /** Draw what changed; nothing while the pane is not shown. */
   draw(): void {
-    const log = this.store.log;
+    const { log, run } = this.store;
+    const seen = [log.version, log.total, log.dropped, run];
+    if (seen.every((part, i) => part === this.drawn[i])) {
+      return;
+    }
+    this.drawn = seen;
     this.words();
     this.pane.style.setProperty('--digits', String(Math.max(3, String(log.total).length)));
     this.pane.style.setProperty('--high', `${log.total * this.row}px`);
@@ -94,6 +100,12 @@ export class LogPane {
     this.seenTotal = log.total;
     this.put(this.place * range);
     this.render(viewport);
+  }
+
+  /** Something other than what is known changed: where one looks, how large the pane is. */
+  private changed(): void {
+    this.drawn = [];
+    this.request();
   }
 
   /** Another log begins. */
