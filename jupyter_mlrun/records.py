@@ -84,8 +84,8 @@ class Spec:
         check_format(data, "spec.json")
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
-        known_resources = {f.name for f in fields(Resources)}
-        values["resources"] = Resources(**{k: v for k, v in data["resources"].items() if k in known_resources})
+        asked = dict(data["resources"])
+        values["resources"] = Resources(**{f.name: asked[f.name] for f in fields(Resources) if f.name in asked})
         made = cls(**values)
         made._check()
         return made

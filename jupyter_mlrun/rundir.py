@@ -40,6 +40,7 @@ class RunDir:
         self.input_paths = self.path / "inputs.json"
         self.grant = self.path / "grant.json"
         self.worker_log = self.path / "worker.log"
+        self.system = self.path / "system.jsonl"
 
     @property
     def run_id(self) -> str:
@@ -82,7 +83,10 @@ class RunDir:
 def read_json(path: str | os.PathLike[str]) -> Any:
     """The JSON document at *path*; ``OSError`` and ``ValueError`` are the caller's."""
     with open(path, encoding="utf-8") as file:
-        return json.load(file)
+        try:
+            return json.load(file)
+        except RecursionError as problem:
+            raise ValueError("it is nested too deep") from problem
 
 
 def read_json_if_there(path: str | os.PathLike[str]) -> Any:

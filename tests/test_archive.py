@@ -355,7 +355,7 @@ HOSTILE: dict[str, Change] = {
     "spec that is none": lambda members, listing: put(members, listing, "spec.json", b"[]"),
     "spec that is nested": lambda members, listing: put(members, listing, "spec.json", b"[" * 100_000),
     "notes with a snapshot that is not there": lambda members, listing: with_notes(
-        members, listing, b'{"snapshot": "%s"}' % (b"0" * 64)
+        members, listing, b'{"snapshot": {"id": "%s"}}' % (b"0" * 64)
     ),
     "never ended": lambda members, listing: put(
         members, listing, "events.jsonl", b'{"seq":0,"type":"created","time":1}\n'

@@ -328,7 +328,11 @@ def test_no_name_leads_to_the_file_of_another(place: WorkspaceDir) -> None:
 # ---- files that are not as they were -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"text"', b'{"format": "x"}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"text"', b'{"format": "x"}', b"[" * 100_000, b'{"tags": 5}'],
+    ids=range(9),
+)
 def test_a_damaged_record_is_named(place: WorkspaceDir, content: bytes) -> None:
     found, named = Versions(place, "dataset"), Named(place, "compute")
     found.add("a", {})
@@ -342,6 +346,47 @@ def test_a_damaged_record_is_named(place: WorkspaceDir, content: bytes) -> None:
             read()
         assert str(where) in caught.value.message
         assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"manifest": None}, {"manifest": 5}, {"count": "1"}, {"paths": 3}, {"properties": [1]}, {"created": "today"}],
+    ids=str,
+)
+def test_a_part_of_another_kind_is_named(place: WorkspaceDir, change: dict[str, Any]) -> None:
+    found = Versions(place, "dataset")
+    found.add("a", {"manifest": "x", "count": 1})
+    found.path("a", 1).write_text(json.dumps({**read_json(found.path("a", 1)), **change}))
+    with pytest.raises(StoreError, match=f"1.json is damaged: '{next(iter(change))}'"):
+        found.get("a")
+
+
+def test_a_part_that_somebody_took_out_is_named(place: WorkspaceDir) -> None:
+    found = Versions(place, "model")
+    found.add("a", {"root": "x"})
+    assert found.get("a")["root"] == "x"
+    with pytest.raises(StoreError, match=r"model.json is damaged: it has no 'manifest'"):
+        found.get("a")["manifest"]
+
+
+def test_a_record_is_what_its_file_is_called(place: WorkspaceDir) -> None:
+    """Somebody has copied it by hand."""
+    found = Versions(place, "dataset")
+    found.add("a", {})
+    found.add("b", {})
+    found.path("b", 1).write_bytes(found.path("a", 1).read_bytes())
+    found.path("b", 3).write_bytes(found.path("a", 1).read_bytes())
+    assert [(one["name"], one["version"]) for one in found.records()] == [("a", 1), ("b", 1), ("b", 3)]
+
+
+def test_what_was_said_in_another_kind_is_passed_over(place: WorkspaceDir) -> None:
+    found = Versions(place, "dataset")
+    found.add("a", {})
+    found.annotate("a", 1, tags={"x": "1"}, description="d")
+    with found.notes_of("a", 1).open("a") as file:
+        file.write('[1]\n"x"\n{"tags": 5}\n{"tags": {"y": 2}, "description": {"d": 1}}\n')
+    record = found.get("a")
+    assert (record["tags"], record["description"]) == ({"x": "1", "y": "2"}, "d")
 
 
 def test_what_a_newer_program_wrote_is_left_alone(place: WorkspaceDir) -> None:

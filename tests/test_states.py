@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jupyter_mlrun.errors import IllegalMove, NewerStore
@@ -68,6 +70,32 @@ def test_an_illegal_move_raises() -> None:
 def test_exit_code_as_a_shell_gives_it(found: dict[str, object], code: int) -> None:
     state = RunState(status=Status.RUNNING)
     assert after(state, {**end_event(state, found), "time": 1.0}).process_exit_code == code
+
+
+SPEC: dict[str, Any] = {
+    **dict.fromkeys(("run_id", "experiment", "workspace", "kind", "objects", "script"), "x"),
+    "created": 1.0, "created_by": {}, "environment": {}, "resources": {}, "arguments": [], "snapshot": None,
+}  # fmt: skip
+ODD: tuple[dict[str, Any], ...] = (
+    {"run_id": 5}, {"experiment": None}, {"created": "x"}, {"tags": []}, {"parameters": {"a": 1}}, {"parent": {}},
+    {"display_name": ["x"]}, {"inputs": {}}, {"resources": None}, {"arguments": "x"},
+)  # fmt: skip
+
+
+def test_a_spec_is_read() -> None:
+    assert Spec.from_json(SPEC).experiment == "x"
+
+
+@pytest.mark.parametrize("data", [[], None, "text", {}, {"format": 1}, *({**SPEC, **odd} for odd in ODD)])
+def test_what_is_no_spec_is_refused(data: Any) -> None:
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        Spec.from_json(data)
+
+
+@pytest.mark.parametrize("data", [[], None, "text", {}, {"status": "x"}, {"status": [1]}], ids=str)
+def test_what_is_no_end_is_refused(data: Any) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        end_event(RunState(status=Status.RUNNING), data)
 
 
 def test_a_newer_spec_is_refused() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jupyter_mlrun.store.packs import ObjectStore
+
+_ID = re.compile(r"[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ def write_manifest(store: ObjectStore, fragments: Mapping[str, bytes], total: in
 
 def read_manifest(store: ObjectStore, manifest_id: str) -> Manifest:
     """The manifest with this id, checked against it; ``NotFound`` where there is none."""
+    if not _ID.match(str(manifest_id)):  # from a file or a user: it may be anything
+        raise NotFound(f"no snapshot {str(manifest_id)[:80]!r} in {store.root}", hint="an id has 64 hexadecimal digits")
     path = unpack.manifest_path(str(store.root), manifest_id)
     try:
         data = read_json(path)

@@ -12,7 +12,7 @@ import os
 import re
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from jupyter_mlrun.errors import BadInput, Conflict, NotFound, StoreError
 from jupyter_mlrun.records import check_format
@@ -41,6 +41,21 @@ LONGEST = 200
 _NAME = re.compile(r"\w[\w. -]*\Z")
 # a name with one of these means a file of another kind somewhere, or a version here
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?\Z")
+
+# of which kind the parts of a record are that are read without a further look
+_KINDS: dict[str, tuple[type, ...]] = {
+    "manifest": (str,),
+    "root": (str,),
+    "count": (int,),
+    "bytes": (int,),
+    "created": (int, float),
+    "tags": (dict, type(None)),
+    "properties": (dict, type(None)),
+    "description": (str, type(None)),
+    "paths": (list,),
+    "datasets": (list, type(None)),
+    "definition": (dict,),
+}
 
 
 def _can_be(name: object) -> bool:
@@ -82,14 +97,28 @@ def _unwritable(path: Path, problem: OSError) -> StoreError:
     )
 
 
+class _Record(dict[str, Any]):
+    """What a file holds; ``StoreError`` that names the file where somebody took a part out."""
+
+    def __init__(self, path: Path, cure: str, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self.path, self.cure = path, cure
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise StoreError(f"{self.path} is damaged: it has no {key!r}", hint=self.cure)
+
+
 def _read(path: Path, cure: str) -> dict[str, Any]:
     """The record at *path*; ``FileNotFoundError`` is the caller's."""
     try:
-        record: dict[str, Any] = read_json(path)
-        check_format(record, str(path))
-    except (ValueError, AttributeError) as problem:
+        values = read_json(path)
+        check_format(values, str(path))
+        odd = next((key for key, kinds in _KINDS.items() if key in values and not isinstance(values[key], kinds)), None)
+        if odd is not None:
+            raise ValueError(f"{odd!r} is {str(values[odd])[:60]!r}")
+    except ValueError as problem:
         raise StoreError(f"{path} is damaged: {problem}", hint=cure) from problem
-    return record
+    return _Record(path, cure, values)
 
 
 def _number(text: str) -> int:
@@ -148,6 +177,7 @@ class Versions:
             record = _read(self.path(name, version), "restore it from a backup")
         except FileNotFoundError as problem:
             raise NotFound(f"{self.kind} {name!r} version {version} was removed") from problem
+        record.update(name=name, version=version)  # whatever somebody has copied or edited there
         said = notes.read(str(self.notes_of(name, version)))
         record["tags"] = notes.over(record.get("tags") or {}, said)
         record["properties"] = {**(record.get("properties") or {}), **said["properties"]}

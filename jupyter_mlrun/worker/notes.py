@@ -15,8 +15,15 @@ from typing import Any, Dict, Mapping, Optional
 from ..errors import BadInput, Conflict
 from ..rundir import FILE_MODE, append_line, dump_json, make_folder
 
-# what takes the place of what was said before
-_LAST_WINS = ("display_name", "description", "snapshot", "archived", "name")
+_NOTHING = type(None)
+# what takes the place of what was said before, and of which kind it is
+_LAST_WINS = {
+    "display_name": (str, _NOTHING),
+    "description": (str, _NOTHING),
+    "snapshot": (dict, _NOTHING),
+    "archived": (int, float, _NOTHING),
+    "name": (str, _NOTHING),
+}
 
 
 def annotate(path: str, *, first: Optional[Mapping[str, str]] = None, **change: Any) -> Dict[str, Any]:
@@ -71,12 +78,12 @@ def _apply(found: Dict[str, Any], change: Dict[str, Any]) -> None:
         found["tags"].pop(name, None)
         found["removed_tags"].add(name)
     for name, value in change.get("tags", {}).items():
-        found["tags"][name] = value
+        found["tags"][name] = str(value)
         found["removed_tags"].discard(name)
     for name, value in change.get("properties", {}).items():
-        found["properties"].setdefault(name, value)
-    for name in _LAST_WINS:
-        if name in change:
+        found["properties"].setdefault(name, str(value))
+    for name, kinds in _LAST_WINS.items():
+        if name in change and isinstance(change[name], kinds):
             found[name] = change[name]
 
 
