@@ -33,6 +33,7 @@ for i in range(20):
 """
 WHOLE = ["begun", *(f"step {i}" for i in range(20))]
 Message = dict[str, Any]
+HELLO = {"type": "hello", "view": "v", "have": None, "buckets": 300}
 
 
 class Kernel:
@@ -208,6 +209,7 @@ def test_output_is_html_that_follows_the_run_to_its_end(kernel: Kernel, home: Pa
     messages = kernel.execute(f"%%submit\n{CELL.format(gate=str(gate))}")
     view, shown = [m["content"] for m in messages if m["msg_type"] == "display_data"]
     assert set(view["data"]) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+    tell(kernel, comm_of_view(messages), HELLO)
     display_id = shown["transient"]["display_id"]
     assert set(shown["data"]) == {"text/plain", "text/html"}
     assert "<script" not in shown["data"]["text/html"]
@@ -222,6 +224,59 @@ def test_output_is_html_that_follows_the_run_to_its_end(kernel: Kernel, home: Pa
     threads += "    left = [t.name for t in threading.enumerate() if 'mlrun' in t.name]\n"
     threads += "    if not left: break\n    time.sleep(0.1)\nprint(left)"
     assert kernel.say(threads).strip() == "[]"
+
+
+def frames_until(kernel: Kernel, good: Callable[[Any], Any], what: str) -> list[Any]:
+    """The live view's messages up to the first that is *good*."""
+    found: list[Any] = []
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        message = kernel.client.get_iopub_msg(timeout=PATIENCE)
+        data = message["content"].get("data", {})
+        if message["msg_type"] == "comm_msg" and data.get("method") == "custom":
+            found.append(data["content"])
+            if good(found[-1]):
+                return found
+    raise AssertionError(f"never: {what}; the last: {found[-1:]}")
+
+
+def comm_of_view(messages: list[Message]) -> str:
+    """The comm of the live view that a cell opened."""
+    opened = [m["content"] for m in messages if m["msg_type"] == "comm_open"]
+    (comm_id,) = [str(one["comm_id"]) for one in opened if "view" in one["data"]["state"]]
+    return comm_id
+
+
+def tell(kernel: Kernel, comm_id: str, content: dict[str, Any]) -> None:
+    """Say something as the view in the page would."""
+    data = {"comm_id": comm_id, "data": {"method": "custom", "content": content}}
+    kernel.client.shell_channel.send(kernel.client.session.msg("comm_msg", data))
+
+
+def test_the_view_goes_on_while_the_kernel_is_busy(kernel: Kernel, home: Path, gate: Path, tmp_path: Path) -> None:
+    run = submitted(kernel, home, gate)
+    free = tmp_path / "free"
+    kernel.client.execute(f"import os, time\nwhile not os.path.exists({str(free)!r}): time.sleep(0.01)")
+    gate.touch()
+    seen = frames_until(kernel, lambda f: any(s["count"] == 20 for s in f["series"]), "all points")
+    seen += frames_until(kernel, lambda f: f.get("run", {}).get("status") == "Completed", "the end")
+    if not any(frame["full"] for frame in seen):
+        frames_until(kernel, lambda f: f["full"], "everything anew, for a page that comes up late")
+    free.touch()
+    completes(run, gate)
+
+
+def test_the_view_is_answered_and_its_button_stops_the_run(kernel: Kernel, home: Path, gate: Path) -> None:
+    messages = kernel.execute(f"%%submit\n{CELL.format(gate=str(gate))}")
+    comm_id = comm_of_view(messages)
+    run = running(the_run(home))
+    tell(kernel, comm_id, HELLO)
+    tell(kernel, comm_id, {"type": "lines", "ask": 1, "from": 0, "to": 10})
+    frames_until(kernel, lambda f: f["type"] == "lines", "an answer")
+    tell(kernel, comm_id, {"type": "command", "ask": 2, "name": "stop"})
+    (*_, done) = frames_until(kernel, lambda f: f["type"] == "done", "stopped")
+    assert done == {"type": "done", "ask": 2, "error": None}
+    assert str(finish(run).status) == "Canceled"
 
 
 def test_loaded_twice_and_reloaded_is_once(kernel: Kernel, home: Path) -> None:
