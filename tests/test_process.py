@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from jupyter_mlrun.worker import process
+from jupyter_mlrun.worker import limits, process
 
 
 def test_a_pid_alone_is_nobody() -> None:
@@ -82,4 +82,4 @@ def test_an_agent_that_a_run_started_is_not_its_member() -> None:
 
 
 def test_memory_figures() -> None:
-    assert 10**6 < process.memory_of([os.getpid()]) < process.memory_limit()
+    assert 10**6 < process.memory_of([os.getpid()]) < limits.memory()

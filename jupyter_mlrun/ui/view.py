@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import cells, runs, text
 from jupyter_mlrun.store.livemetrics import LiveReader
-from jupyter_mlrun.ui import chart
+from jupyter_mlrun.ui import chart, system
 from jupyter_mlrun.ui.contract import MOST_METRICS
 from jupyter_mlrun.ui.reader import warnings
 from jupyter_mlrun.ui.words import LOOKS, duration, number
@@ -123,6 +123,9 @@ def _text(seen: Look) -> str:
     last = seen.metrics.last()
     if last:
         lines.append("  metrics: " + _t(", ".join(f"{k}={number(v)}" for k, v in list(last.items())[:MOST_CHARTS])))
+    used = system.line(seen.run, over=seen.state.is_over)
+    if used is not None:
+        lines.append("  system: " + _t(used))
     lines += [f"  ! {warning}" for warning in seen.warnings()]
     if seen.log:
         lines += ["  last lines of the log:", *(f"    {line}" for line in seen.log.splitlines()[-10:])]

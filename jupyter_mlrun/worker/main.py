@@ -28,11 +28,12 @@ from ..rundir import (
     write_once,
 )
 from ..states import EndReason, Status
-from . import finish, launch, process, unpack
+from . import finish, launch, limits, process, unpack
 from .inputs import Inputs
 from .logwatch import DEFAULT_LIMIT, LogWatch, can_punch
 from .preamble import Preamble, arguments
 from .relay import Relay
+from .sampling import Sampler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,10 +60,11 @@ class Worker:
         self.relays: List[Relay] = []
         self.inputs = Inputs(self.spec, self.run)
         self.preamble = Preamble(wanted=bool(self.spec.get("preamble")))
-        self.facts: Dict[str, Any] = {"memory_limit": process.memory_limit()}
+        self.facts: Dict[str, Any] = {"memory_limit": limits.memory()}
         self.limit = int(self.spec["limits"].get("max_log_bytes") or DEFAULT_LIMIT)
         self.grace = float(self.spec["limits"].get("stop_grace", 10.0))
         self.oom_before = process.oom_kills()
+        self.sampler = Sampler(self.run, self.grant.get("gpus") or ())
         self._next_sync = self._next_sample = 0.0
         self._wake_reader, self._wake_writer = os.pipe()
 
@@ -271,6 +273,7 @@ class Worker:
             used = process.memory_of(who["pid"] for rank, who in self.pids.items() if rank not in self.ends)
             if used:
                 self.facts["memory"] = used
+        self.sampler.look(who["pid"] for rank, who in self.pids.items() if rank not in self.ends)
         if now >= self._next_sync:
             self._next_sync = now + SYNC_EVERY
             self._sync()
@@ -291,12 +294,13 @@ class Worker:
     def finish(self) -> None:
         """End what is left over, and say how it ended."""
         left = process.end_tree(self.members, 2.0)
+        self.sampler.close()
         self.note_harm()
         for relay in self.relays:
             relay.finish()
+        self._sync_quietly()
         for watch in self.watches:
             watch.close()
-        self._sync_quietly()
         after = process.oom_kills()
         if after is not None and self.oom_before is not None and after > self.oom_before:
             self.facts["oom_killed"] = True

@@ -134,6 +134,45 @@ def children_of(pid: int) -> Set[int]:
     return {child for child, parent in _all_parents().items() if parent == pid}
 
 
+def descendants(roots: Iterable[int]) -> Set[int]:
+    """These living processes and all that came from them, but no agent that one of them started, and nothing of its.
+
+    Quicker than ``members``; it does not find who left the tree before this process became a subreaper.
+    """
+    parents = None if _HAS_CHILDREN else _all_parents()
+    below: Dict[int, List[int]] = {}
+    for pid, parent in (parents or {}).items():
+        below.setdefault(parent, []).append(pid)
+    agent = AGENT_MARK.encode()
+    found: Set[int] = set()
+    queue = list(roots)
+    while queue:
+        pid = queue.pop()
+        if pid not in found:
+            found.add(pid)
+            children = below.get(pid, []) if parents is not None else _children(pid)
+            queue += [child for child in children if agent not in _environment(child)]
+    return found
+
+
+def _children(pid: int) -> List[int]:
+    found: List[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:  # it ended meanwhile
+        return found
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+        except OSError:  # as above
+            continue
+    return found
+
+
+_HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # not every kernel is built with it
+
+
 def signal_all(pids: Iterable[int], number: int) -> None:
     """Send one signal to each; those that are gone already are no error."""
     for pid in pids:
@@ -202,20 +241,6 @@ def memory_of(pids: Iterable[int]) -> int:
                 total += int(file.read().split()[1]) * page
         except (OSError, IndexError):
             continue
-    return total
-
-
-def memory_limit() -> int:
-    """Bytes of memory that this machine, or the control group that we are in, has."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in _memory_files("memory.max", "memory.limit_in_bytes"):
-        try:
-            with open(path, encoding="ascii") as file:
-                text = file.read().strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            total = min(total, int(text))
     return total
 
 
