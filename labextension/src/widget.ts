@@ -5,7 +5,7 @@ import { hideStatic } from './static.js';
 import { Panel } from './view/panel.js';
 
 function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
-  const source = new CommSource(model, el);
+  const source = new CommSource(model);
   const panel = new Panel(source);
   el.append(panel.element);
   const restore = hideStatic(source.view);

@@ -13,17 +13,11 @@ export interface Model {
   off(event: string, callback: (...args: any[]) => void): void;
 }
 
-/** The widget manager's own mark on a view whose kernel is gone. */
-const GONE = 'jupyter-widgets-disconnected';
-
 export class CommSource implements Source {
   readonly view: string;
   private state: Link = 'open';
 
-  constructor(
-    private readonly model: Model,
-    private readonly place: Element
-  ) {
+  constructor(private readonly model: Model) {
     const name = model.get('view');
     this.view = typeof name === 'string' ? name : '';
   }
@@ -42,17 +36,19 @@ export class CommSource implements Source {
   }
 
   listen(receive: Receiver, changed: (link: Link) => void): () => void {
-    const heard = (message: FromPython, buffers?: (DataView | ArrayBuffer)[]): void =>
-      receive(message, numbersOf(buffers?.[0]));
     const become = (link: Link): void => {
       if (link !== this.state) {
         this.state = link;
         changed(link);
       }
     };
-    // the model says that something changed; what it is now shows on the view's element, a moment later
-    const checked = (): void =>
-      queueMicrotask(() => become(this.place.closest(`.${GONE}`) ? 'lost' : 'open'));
+    const heard = (message: FromPython, buffers?: (DataView | ArrayBuffer)[]): void => {
+      // what speaks is there
+      become('open');
+      receive(message, numbersOf(buffers?.[0]));
+    };
+    // the kernel's models change one after the other: look when all have
+    const checked = (): void => void setTimeout(() => become(this.live() ? 'open' : 'lost'), 0);
     const ended = (): void => become('lost');
     this.model.on('msg:custom', heard);
     this.model.on('comm_live_update', checked);
@@ -62,5 +58,11 @@ export class CommSource implements Source {
       this.model.off('comm_live_update', checked);
       this.model.off('destroy', ended);
     };
+  }
+
+  /** Whether the comm is open.  Our own model says only that this changed; its layout, a model beside it, says more. */
+  private live(): boolean {
+    const layout = this.model.get('layout') as { comm_live?: boolean } | undefined;
+    return layout?.comm_live === true;
   }
 }
