@@ -424,6 +424,9 @@ def workspace_use(name: str) -> None:
 
     path = workspaces.use(name)
     say(f"workspace {name} is in use from now on ({path})")
+    known = [one["name"] for one in workspaces.workspaces(home())]
+    if name not in known:
+        say(f"it is new, the first run makes it; known: {', '.join(known[:SHOWN]) or 'none yet'}")
 
 
 @workspace.command("rm")

@@ -236,7 +236,9 @@ def test_computes(home: Path) -> None:
 def test_workspaces(home: Path, run: Run) -> None:
     (only,) = json.loads(says("workspace", "list", "--json"))
     assert (only["name"], only["current"], only["runs"]) == ("default", True, 1)
-    assert "second" in says("workspace", "use", "second")
+    assert "it is new, the first run makes it; known: default\n" in says("workspace", "use", "second")
+    assert "new" not in says("workspace", "use", "default")
+    says("workspace", "use", "second")
     says("export", "@1", str(home.parent / "a.zip"))
     assert says("import", str(home.parent / "a.zip")).endswith("1 run imported into workspace second\n")
     listed = {one["name"]: one for one in json.loads(says("workspace", "list", "--json"))}

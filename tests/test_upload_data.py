@@ -308,6 +308,8 @@ def test_what_was_there_before_has_no_rate(clock: list[float]) -> None:
     clock[0] += 1
     bar.to(950)
     assert bar.words() == "95% · 950 B of 1 kB · 25 B/s · 2.0 s left"
+    bar.to(1000)
+    assert bar.words() == "100% · 1 kB of 1 kB", "a rate of the few that were moved says nothing"
 
 
 def test_bars_of_nothing_and_of_more_than_all() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,6 +65,17 @@ class TestFromConfig:
         said = capsys.readouterr()
         assert said.err == f"no config.json in {tmp_path} or above: this is the workspace 'default'\n"
         assert said.out == ""
+
+    def test_in_a_notebook_that_is_no_alarm(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import IPython
+
+        monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
+        Workspace.from_config(tmp_path)
+        said = capsys.readouterr()
+        assert said.out.startswith("no config.json in")
+        assert said.err == "", "a notebook shows it in red"
 
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"workspace_name": 3}', '{"workspace_name": ""}', "\x00"])
     def test_a_broken_file_is_named(self, tmp_path: Path, text: str) -> None:

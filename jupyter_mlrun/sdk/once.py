@@ -1,6 +1,6 @@
 """Says a thing once: warnings that a loop, a listing or a cell that is run again must not repeat.
 
-Writes to standard error.
+Writes to standard error; in a notebook, which shows that in red, what is no warning goes to standard output.
 """
 
 from __future__ import annotations
@@ -18,10 +18,16 @@ def warn(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Write *text*, unless this process has written the same before."""
+    """Write *text*, which is no warning, unless this process has written the same before."""
     if text not in _said:
         _said.add(text)
-        print(text, file=sys.stderr)
+        print(text, file=sys.stdout if _in_notebook() else sys.stderr)
+
+
+def _in_notebook() -> bool:
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def forget() -> None:

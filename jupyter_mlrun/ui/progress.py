@@ -57,7 +57,8 @@ class Bar:
         moved = self.done - (self._before or 0)
         spent = max(time.monotonic() - self._began, 1e-6)
         words = [f"{int(100 * self.part)}%", f"{size(self.done)} of {size(self.total)}"]
-        if moved > 0:
+        # of a change to much that was there, most of the time went into finding it
+        if moved > 0 and (self.part < 1 or moved * 2 >= self.total):
             words.append(f"{size(moved / spent)}/s")
         if moved > 0 and self.part < 1:
             words.append(f"{duration((self.total - self.done) * spent / moved)} left")
