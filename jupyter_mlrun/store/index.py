@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mlrun.records import slug
 from jupyter_mlrun.rundir import FILE_MODE, RunDir
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.worker import notes
@@ -212,14 +213,18 @@ def _row(values: tuple[Any, ...]) -> Row:
 
 
 def listing(workspace: WorkspaceDir, *, experiment: str | None = None, limit: int | None = None) -> list[Row]:
-    """The runs of a workspace, newest first: ended ones from the index, the others as their files say."""
-    rows, trusted = _indexed(workspace, limit)
+    """The runs of a workspace, newest first: ended ones from the index, the others as their files say.
+
+    With *experiment* the folders of others are not looked into.
+    """
+    rows, trusted = _indexed(workspace, limit, experiment)
     known = {row.path for row in rows}
     found = [row for row in rows if row.over]
     for row in rows:
         if not row.over:
             found.extend(_from_files(RunDir(row.path)))
-    folders = list(runs.experiment_folders(workspace))
+    folder_name = None if experiment is None else slug(experiment)
+    folders = [one for one in runs.experiment_folders(workspace) if folder_name in (None, one.name)]
     present = {str(folder) for folder in folders}
     found = [row for row in found if os.path.dirname(row.path) in present]
     for folder in folders:
@@ -252,23 +257,29 @@ def _created_of(path: str) -> int:
     return int(part[1]) if len(part) == 3 and part[1].isdigit() else 0
 
 
-def _indexed(workspace: WorkspaceDir, limit: int | None) -> tuple[list[Row], dict[str, int]]:
+def _indexed(
+    workspace: WorkspaceDir, limit: int | None, experiment: str | None = None
+) -> tuple[list[Row], dict[str, int]]:
     """Lines and trusted folder times of the index; nothing where it cannot be read."""
     path = workspace.index
     if not path.is_file():
         return [], {}
-    query = f"select {', '.join(_COLUMNS)}, crc from runs"
+    wanted = "(:experiment is null or experiment = :experiment)"
+    query = f"select {', '.join(_COLUMNS)}, crc from runs where {wanted}"
     if limit is not None:
-        query += f" where not over or path in (select path from runs order by created desc limit {int(limit)})"
+        latest = f"select path from runs where {wanted} order by created desc limit :limit"
+        query += f" and (not over or path in ({latest}))"
+    values_of = {"experiment": experiment, "limit": limit}
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as base:
             if base.execute("pragma user_version").fetchone()[0] != _VERSION:
                 return [], {}
             base.execute("begin")  # one moment for all that is read
             seen = base.execute("select path, mtime, runs from folders").fetchall()
-            found = [_row(values) for values in base.execute(query)]
+            found = [_row(values) for values in base.execute(query, values_of)]
             total = base.execute("select count(*) from runs").fetchone()[0]
-            if total != sum(count for _, _, count in seen) or len(found) < min(total, limit or total):
+            fitting = base.execute(f"select count(*) from runs where {wanted}", values_of).fetchone()[0]
+            if total != sum(count for _, _, count in seen) or len(found) < min(fitting, limit or fitting):
                 return [], {}  # lines are missing
             return found, {path: mtime for path, mtime, _ in seen}
     except (sqlite3.Error, ValueError, TypeError, OverflowError):

@@ -10,12 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jupyter_mlrun.agent.follow import Follower
 from jupyter_mlrun.check import check
-from jupyter_mlrun.rundir import dump_json, write_new
+from jupyter_mlrun.rundir import RunDir, dump_json, write_new
 from jupyter_mlrun.store import index, runs
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.upkeep import repair
@@ -59,6 +60,27 @@ def expect_whole(place: WorkspaceDir, right: list[dict[str, object]]) -> None:
     assert listed(place) == right
     assert {row.path for row in index._indexed(place, None)[0]} == {row["path"] for row in right}
     assert not [one for one in check(place.home) if one.level == "fail"]
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_an_experiment_has_its_latest_runs_whatever_others_have(
+    place: WorkspaceDir, monkeypatch: pytest.MonkeyPatch, indexed: bool
+) -> None:
+    mine = [row["run_id"] for row in listed(place) if row["experiment"] == "exp0"]
+    assert len(mine) == COUNT / 3
+    if not indexed:
+        place.index.unlink()
+    looked: list[Path] = []
+    real = runs.load
+
+    def load(run: RunDir) -> Any:
+        looked.append(run.path)
+        return real(run)
+
+    monkeypatch.setattr(runs, "load", load)
+    for limit in (None, 1, 4, 100):
+        assert [row.run_id for row in index.listing(place, experiment="exp0", limit=limit)] == mine[:limit]
+    assert {path.parent.name for path in looked} == (set() if indexed else {"exp0"}), "others are not looked into"
 
 
 def _garbage(path: Path) -> None:
