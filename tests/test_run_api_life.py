@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -208,6 +209,22 @@ def test_children(home: Path) -> None:
     assert (grandchild.parent, kids[0].parent, root.parent) == (kids[0], root, None)
     assert list(root.experiment.get_runs()) == [root], "children are left out"
     assert len(list(root.experiment.get_runs(include_children=True))) == 5
+
+
+def test_a_run_below_itself(home: Path) -> None:
+    """Nothing makes one; somebody may edit one."""
+    root = start()
+    kid = root.child_run("kid")
+    spec = json.loads(root.directory.spec.read_text())
+    root.directory.spec.write_text(json.dumps({**spec, "parent": kid.id}))
+    assert [one.id for one in root.get_children(recursive=True)] == [kid.id, root.id]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_a_script_that_may_no_longer_look_at_its_run(home: Path, tmp_path: Path) -> None:
+    said = script("from jupyter_mlrun import Run\nimport os\nRun.get_context()\nos.setuid(65534)\n", tmp_path)
+    assert "Traceback" not in said.stderr
+    assert only_run("OfflineRun").status == "Failed", "nobody said how it ended"
 
 
 def test_create_children(home: Path) -> None:

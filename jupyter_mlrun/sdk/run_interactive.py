@@ -124,7 +124,7 @@ def _at_exit() -> None:
     """End what this process left open: a script need not say that it is done."""
     problem = None if _is_notebook() else getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     for run_dir, entry in reversed(list(_open.items())):
-        if entry.pid != os.getpid() or not entry.run.path.is_dir():
+        if entry.pid != os.getpid() or not os.path.isdir(run_dir):
             continue
         status, words = Status.COMPLETED, ""
         if problem is not None:

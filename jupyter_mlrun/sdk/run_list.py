@@ -88,7 +88,7 @@ def children(place: WorkspaceDir, parent: Spec, wanted: Filter, *, recursive: bo
     for run, spec in every:
         if spec.parent:
             by_parent.setdefault(spec.parent, []).append((run, spec))
-    waiting = by_parent.get(parent.run_id, [])[::-1]
+    waiting = by_parent.pop(parent.run_id, [])[::-1]
     while waiting:
         run, spec = waiting.pop()
         if recursive:
