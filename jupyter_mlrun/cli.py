@@ -127,7 +127,9 @@ def ps(everything: bool, experiment: str | None, status: str | None, limit: int 
     rows = cli_rows.rows(home(), limit=most, experiment=experiment, status=status)
     waiting = cli_rows.waiting(home(), rows)
     if as_json:
-        print_json([{**row.to_json(), "reason": waiting.get(row.run_id, row.reason)} for row in rows])
+        places = cli_rows.details(home(), rows)
+        told = [(row, waiting.get(row.run_id, row.reason), places.get(row.run_id)) for row in rows]
+        print_json([{**row.to_json(), "reason": why, "queue": place} for row, why, place in told])
     elif not rows:
         click.echo("no such runs" if status or experiment else "no runs yet: jupyter mlrun submit SCRIPT.py")
     else:
@@ -145,10 +147,13 @@ def show(run: str, as_json: bool) -> None:
     from jupyter_mlrun.ui import view
 
     found = find(run)
+    queue = client.queue_of(home())
     if as_json:
-        print_json({"spec": found.spec.to_json(), **found.get_details(), "metrics": found.get_metrics()})
+        place = queue["details"].get(found.id)
+        told = {**found.get_details(), "metrics": found.get_metrics(), "queue": place}
+        print_json({"spec": found.spec.to_json(), **told})
         return
-    say(view.as_text(found.directory, waiting=client.queue_of(home())["waiting"].get(found.id)))
+    say(view.as_text(found.directory, waiting=queue["waiting"].get(found.id)))
 
 
 @cli.command()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.agent import client
 from jupyter_mlrun.cli_common import say
@@ -69,5 +69,10 @@ def _with_metrics(row: Row) -> Row:
 
 
 def waiting(home: Path, found: Sequence[Row]) -> dict[str, str]:
-    """Why each queued run waits, as the agent says now."""
+    """Why each queued run waits, in words, as the agent says now."""
     return dict(client.queue_of(home)["waiting"]) if any(not row.over for row in found) else {}
+
+
+def details(home: Path, found: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """The same as data: each queued run's place, what it waits for, and when it is expected to start."""
+    return dict(client.queue_of(home)["details"]) if any(not row.over for row in found) else {}
