@@ -136,8 +136,10 @@ class Client(PapermillNotebookClient):  # type: ignore[misc,unused-ignore]
     async def _async_poll_kernel_alive(self) -> None:
         """Notice at once when the kernel is gone, and end one that does not go when it was told to."""
         while self._death() is None:
-            if self.stop_by is not None and time.monotonic() > self.stop_by:
-                await self.km.signal_kernel(signal.SIGKILL)
+            if self.stop_by is not None:
+                self.nb_man.save()  # the worker may end this process, too, before there is another chance
+                if time.monotonic() > self.stop_by:
+                    await self.km.signal_kernel(signal.SIGKILL)
             await asyncio.sleep(LOOK_EVERY)
             if self.process is None:
                 await super()._async_poll_kernel_alive()

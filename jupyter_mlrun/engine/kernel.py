@@ -6,9 +6,15 @@ in bounds.  Started as ``python kernel.py -f CONNECTION_FILE``; writes to the st
 
 from __future__ import annotations
 
+import array
+import codecs
+import fcntl
 import os
+import select
 import sys
+import termios
 import threading
+import time
 from collections import deque
 from typing import Any
 
@@ -23,6 +29,8 @@ from ipykernel.kernelapp import IPKernelApp
 
 NAME = "_jupyter_mlrun_kernel"  # this module, which is __main__ only until the cells have theirs
 HEAD, TAIL = 768 << 10, 64 << 10  # characters of a cell's text that the notebook keeps
+CHUNK = 1 << 16
+SETTLE = 2.0  # seconds for what other programs wrote to arrive
 QUEUED = 64  # messages that wait for the reader before the sender waits
 
 
@@ -41,16 +49,17 @@ class Kept:
     def now(self, text: str) -> str:
         """What of *text* goes to the notebook at once."""
         with self._lock:
-            head, rest = text[: self._room], text[self._room :]
+            head = text[: self._room]
+            if len(text) > len(head):
+                self._hold(text, len(head))
             self._room -= len(head)
-            if rest:
-                self._hold(rest)
             return head
 
-    def _hold(self, text: str) -> None:
-        self._tail.append(text[-TAIL:])
-        self._dropped += len(text) - len(self._tail[-1])
-        self._held += len(self._tail[-1])
+    def _hold(self, text: str, start: int) -> None:
+        piece = text[max(start, len(text) - TAIL) :]
+        self._tail.append(piece)
+        self._dropped += len(text) - start - len(piece)
+        self._held += len(piece)
         while self._held - len(self._tail[0]) >= TAIL:
             gone = len(self._tail.popleft())
             self._held -= gone
@@ -73,30 +82,60 @@ class LogStream(OutStream):  # type: ignore[misc,unused-ignore]
 
     def __init__(self, session: Any, pub_thread: Any, name: str, *args: Any, **more: Any) -> None:
         self.kept = Kept()
+        self._reading = threading.Lock()
         super().__init__(session, pub_thread, name, *args, **more)  # type: ignore[no-untyped-call,unused-ignore]
 
     def write(self, string: Any) -> int:
-        """Write to the log and to the notebook; what comes by file descriptor has been in the log already."""
+        """Write to the log and to the notebook."""
         if not isinstance(string, str):
             raise TypeError(f"write() argument must be str, not {type(string)}")
-        if threading.current_thread() is not getattr(self, "watch_fd_thread", None):
-            _put(self.logs[self.name], string)
-        head = self.kept.now(string)
+        _put(self.logs[self.name], string.encode("utf-8", "backslashreplace"))
+        self._keep(string)
+        return len(string)
+
+    def _keep(self, text: str) -> None:
+        head = self.kept.now(text)
         if head:
             super().write(head)
-        return len(string)
 
     def finish_cell(self) -> None:
         """Send the end of a cell's text."""
+        self._settle()
         rest = self.kept.rest()
         if rest:
             super().write(rest)
 
+    def _watch_pipe_fd(self) -> None:
+        """Take what other programs and libraries write to the file descriptor."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        try:
+            while self._fid is not None:
+                select.select([self._fid], [], [])
+                with self._reading:
+                    data = os.read(self._fid, CHUNK)
+                    if not data or not self._should_watch:
+                        return
+                    _put(self.logs[self.name], data)
+                    self._keep(decoder.decode(data))
+        except Exception:  # as ipykernel has it: told when the stream is closed
+            self._exc = sys.exc_info()
 
-def _put(fd: int, text: str) -> None:
-    data = memoryview(text.encode("utf-8", "backslashreplace"))
-    while data:
-        data = data[os.write(fd, data) :]
+    def _settle(self) -> None:
+        """Wait for what has been written to the file descriptor: it belongs to the cell that is over."""
+        deadline = time.monotonic() + SETTLE
+        left = array.array("i", [1])
+        while self._fid is not None and time.monotonic() < deadline:
+            with self._reading:
+                fcntl.ioctl(self._fid, termios.FIONREAD, left)
+            if not left[0]:
+                return
+            time.sleep(0.001)
+
+
+def _put(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def _streams() -> list[LogStream]:
@@ -126,6 +165,8 @@ class KernelApp(IPKernelApp):  # type: ignore[misc,unused-ignore]
         """As always, and be told when a cell begins and ends."""
         super().initialize(argv)  # type: ignore[no-untyped-call,unused-ignore]
         assert self.shell is not None, "initialize() makes it"
+        # `!command` without a terminal: nobody is there to answer, and a terminal is slow
+        self.shell.system = self.shell.system_raw
         self.shell.events.register("pre_run_cell", _begin_cell)
         self.shell.events.register("post_run_cell", _finish_cell)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import papermill
 import psutil
 import pytest
 
+from jupyter_mlrun import Experiment, Workspace
 from jupyter_mlrun.engine.saving import write_whole
 from jupyter_mlrun.errors import StoreError
 from jupyter_mlrun.store.cells import progress
@@ -129,6 +132,59 @@ def test_a_notebook_that_is_stopped_is_saved(tmp_path: Path, how: str) -> None:
     assert "two\n" in log_of(run)
     kept = json.loads((run.path / "notebook.jsonl").read_text().splitlines()[-1])
     assert (kept["type"], kept["status"]) == ("end", "stopped")
+
+
+def test_a_kernel_that_ignores_sigterm_is_saved_and_ended(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "in.ipynb",
+        "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf')\n"
+        "open('outputs/pid', 'w').write(str(os.getpid()))\nwhile True: pass",
+    )
+    run = submit_notebook(path, stop_grace=1.0)
+    place = run.directory.outputs / "pid"
+    until(lambda: place.exists() and place.read_text(), "the kernel's pid")
+    run.cancel()
+    assert str(finish(run).status) == "Canceled"
+    assert not psutil.pid_exists(int(place.read_text()))
+    assert executed(run)["cells"][0]["outputs"][0]["text"] == "deaf\n"
+
+
+@pytest.mark.slow
+def test_papermill_outside_of_a_run_obeys_sigterm(tmp_path: Path) -> None:
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+    source = "import os\nprint('one')\nopen('pid', 'w').write(str(os.getpid()))\nwhile True: pass"
+    write(tmp_path / "in.ipynb", source)
+    program = (
+        "import papermill; papermill.execute_notebook('in.ipynb', 'out.ipynb', engine_name='jupyter_mlrun', "
+        "progress_bar=False)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "the kernel's pid")
+    child.terminate()
+    assert child.wait() == -signal.SIGTERM
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    saved = json.loads((tmp_path / "out.ipynb").read_text())
+    assert saved["cells"][0]["metadata"]["papermill"]["status"] == "failed"
+    (run,) = Experiment(Workspace(), "in").get_runs()
+    assert run.state.reason is not None
+    assert (str(run.status), run.state.reason.text) == ("Failed", "stopped by SIGTERM")
+    assert "one\n" in log_of(run)
+
+
+def test_what_other_programs_print_belongs_to_its_cell_and_nobody_waits_for_input(tmp_path: Path) -> None:
+    cells = [
+        "!cat; echo by shell",
+        "import os\nos.system('cat; echo by system')\nprint('own')",
+        "%%bash\nread x; echo by bash",
+    ]
+    done = execute(tmp_path, *cells, "!exit 3\nprint('code', _exit_code)")
+    assert done.journal.failure is None
+    assert done.text(0) == "by shell\n"
+    assert sorted(done.text(1).splitlines()) == ["by system", "own"]
+    assert done.text(2) == "by bash\n"
+    assert done.text(3) == "code 3\n"
+    for line in ("by shell", "by system", "own", "by bash"):
+        assert done.log.splitlines().count(line) == 1
 
 
 def test_two_runs_of_one_notebook_keep_their_own(tmp_path: Path) -> None:
