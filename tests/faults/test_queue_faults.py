@@ -1,4 +1,4 @@
-"""The queue under faults: GPUs that others use, an agent that is killed while runs hold what they hold (F058, F150)."""
+"""The queue under faults: GPUs that others use, an agent that is killed while runs hold what they hold (F058)."""
 
 from __future__ import annotations
 
