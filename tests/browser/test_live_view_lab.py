@@ -67,14 +67,9 @@ def measure(lab: Lab, folder: Path, count: int) -> list[float]:
     (folder / "start").touch()
     last = "count => window.drawn.every(seen => String(count) in seen || count.toLocaleString('en-US') in seen)"
     lab.page.wait_for_function(last, arg=count, timeout=90 * SECONDS)
-    lab.page.wait_for_function("() => true")
     drawn: list[dict[str, float]] = lab.page.evaluate("window.drawn")
-    times = folder / "times.json"
-    for _ in range(600):
-        if times.is_file() and times.stat().st_size:
-            break
-        lab.page.wait_for_timeout(50)
-    written = json.loads(times.read_text())
+    expect(lab.page.locator(f"{VIEW} .pill").first).to_have_text("Completed", timeout=60 * SECONDS)
+    written = json.loads((folder / "times.json").read_text())
     # of values that came in one frame only the newest is on the page: each waits for the first that is not older
     waited = []
     for seen in drawn:
