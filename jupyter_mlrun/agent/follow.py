@@ -250,8 +250,12 @@ class Follower:
     def _launch(self, entry: Active, lease: Lease, grant: dict[str, Any]) -> None:
         write_atomic(entry.run.grant, dump_json(grant), sync=False)
         entry.lease = lease
-        self._move(entry, Status.STARTING, generation=1, **({"note": lease.note} if lease.note else {}))
+        more = {"note": lease.note} if lease.note else {}
+        # the disk is waited for while the worker starts: its claims keep user code from starting twice
+        entry.state = runs.move(entry.run, entry.state, Status.STARTING, sync=False, generation=1, **more)
         entry.handle = self.backend.submit(entry.run, grant, generation=1)
+        runs.sync_events(entry.run)
+        self._index(entry.workspace).put(entry.run, entry.spec, entry.state)
 
     def stop(self, path: str, by: str) -> None:
         """Stop a run: at once where it waits, by its worker where it has begun; too late is no error."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import threading
 import time
 import warnings
 from dataclasses import replace
@@ -71,11 +72,11 @@ def record(
         make_folder(aside.path)
         for folder in aside.folders():
             make_folder(folder)
-        write_new(aside.spec, dump_json(spec.to_json()))
-        write_new(aside.environment, dump_json({k: _text(v) for k, v in environment.items()}))
         created = {"seq": 0, "type": "created", "time": spec.created, "by": spec.created_by}
-        write_new(aside.events, dump_json(created) + (_beginning(aside, begun) if begun else b""))
-        sync_folder(aside.path)
+        write_new(aside.spec, dump_json(spec.to_json()), sync=False)
+        write_new(aside.environment, dump_json({k: _text(v) for k, v in environment.items()}), sync=False)
+        write_new(aside.events, dump_json(created) + (_beginning(aside, begun) if begun else b""), sync=False)
+        _sync_together([aside.spec, aside.environment, aside.events, aside.path])
         make_folder(final.parent)
         os.rename(aside.path, final)
     except OSError as problem:
@@ -90,6 +91,30 @@ def record(
         # the run exists and may have begun: to call it a failure now would be a lie
         warnings.warn(f"run {spec.run_id} exists, but a power cut may lose it: {problem}", RuntimeWarning, stacklevel=2)
     return RunDir(final)
+
+
+def _sync_together(paths: list[Path]) -> None:
+    """Bring files and folders to the disk; asked for at once, they share the journal's write."""
+    problems: list[OSError] = []
+
+    def sync(path: Path) -> None:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=sync, args=(path,), name="jupyter_mlrun sync") for path in paths[1:]]
+    for thread in threads:
+        thread.start()
+    sync(paths[0])
+    for thread in threads:
+        thread.join()
+    if problems:
+        raise problems[0]
 
 
 def _beginning(run: RunDir, who: Mapping[str, Any]) -> bytes:
@@ -200,23 +225,29 @@ def _last_sign(run: RunDir, started: float) -> float:
     return max(times)
 
 
-def append(run: RunDir, state: RunState, event: Mapping[str, Any]) -> RunState:
+def append(run: RunDir, state: RunState, event: Mapping[str, Any], *, sync: bool = True) -> RunState:
     """Append one event and return the state after it.  For the agent alone, which holds the home's lock."""
     full = {"seq": state.seq + 1, "time": time.time(), **event}
-    append_line(run.events, dump_json(full))
+    append_line(run.events, dump_json(full), sync=sync)
     return after(state, full)
 
 
-def move(run: RunDir, state: RunState, to: Status, **more: Any) -> RunState:
+def move(run: RunDir, state: RunState, to: Status, *, sync: bool = True, **more: Any) -> RunState:
     """The one function that changes a run's status.  For the agent alone.
 
-    Raises ``IllegalMove`` with the run's history where the table in ``states.py`` forbids the move.
+    Without *sync* a power cut may lose the move, until ``sync_events``.  Raises ``IllegalMove`` with the run's history
+    where the table in ``states.py`` forbids the move.
     """
     try:
         event = status_event(state, to, **more)
     except IllegalMove as problem:
         raise _with_history(run, problem) from problem
-    return append(run, state, event)
+    return append(run, state, event, sync=sync)
+
+
+def sync_events(run: RunDir) -> None:
+    """Bring what was appended to the disk."""
+    _sync_together([run.events])
 
 
 def finish(run: RunDir, state: RunState, found: Mapping[str, Any]) -> RunState:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import struct
 import threading
-from typing import Any, Dict, Iterable, Iterator, List, Tuple, TypeVar
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, TypeVar
 
 from ..errors import CorruptObject, StoreError
 from ..rundir import read_json
@@ -46,28 +46,42 @@ def read_index(path: str) -> List[Tuple[bytes, int, int]]:
 
 
 class PackReader:
-    """Finds and reads objects by digest; several threads may ask it."""
+    """Finds and reads objects by digest; several threads may ask it.
 
-    def __init__(self, objects: str) -> None:
+    *ahead*: read every index at once, so that ``places`` has all objects; else as many as it takes, the newest first.
+    """
+
+    def __init__(self, objects: str, *, ahead: bool = True) -> None:
         self.folder = os.path.join(objects, "packs")
         self.places: Dict[bytes, Tuple[str, int, int]] = {}
         self._seen: set = set()  # type: ignore[type-arg]
         self._open: Dict[str, int] = {}
         self._lock = threading.Lock()
-        self.refresh()
+        if ahead:
+            self.refresh()
 
-    def refresh(self) -> None:
-        """Take in indexes that have come since."""
+    def refresh(self, wanted: Optional[bytes] = None) -> None:
+        """Take in indexes that have not been read; with *wanted*, until that object is found."""
         try:
-            names = os.listdir(self.folder)
+            names = [name for name in os.listdir(self.folder) if name.endswith(".idx") and name not in self._seen]
         except FileNotFoundError:
             return
+        if wanted is not None:
+            # what a run needs was mostly stored just before it
+            names.sort(key=self._age)
         for name in names:
-            if name.endswith(".idx") and name not in self._seen:
-                pack = os.path.join(self.folder, name[:-4] + ".pack")
-                for digest, offset, size in read_index(os.path.join(self.folder, name)):
-                    self.places[digest] = (pack, offset, size)
-                self._seen.add(name)
+            pack = os.path.join(self.folder, name[:-4] + ".pack")
+            for digest, offset, size in read_index(os.path.join(self.folder, name)):
+                self.places[digest] = (pack, offset, size)
+            self._seen.add(name)
+            if wanted in self.places:
+                return
+
+    def _age(self, name: str) -> int:
+        try:
+            return -os.stat(os.path.join(self.folder, name)).st_mtime_ns
+        except FileNotFoundError:  # packs were merged meanwhile: reading it says so
+            return 0
 
     def read(self, digest: bytes) -> bytes:
         """The bytes of an object, checked against its digest."""
@@ -87,7 +101,7 @@ class PackReader:
         """Where an object is: the pack, the offset and number of its bytes, and the open pack."""
         with self._lock:
             if digest not in self.places:
-                self.refresh()
+                self.refresh(digest)
             if digest not in self.places:
                 raise StoreError(
                     f"object {digest.hex()} is not in {self.folder}", hint="jupyter mlrun fsck shows the damage"
@@ -141,7 +155,7 @@ def materialise(objects: str, manifest_id: str, target: str) -> None:
         files: List[Dict[str, Any]] = read_json(manifest_path(objects, manifest_id))["files"]
     except (KeyError, TypeError, ValueError) as problem:
         raise CorruptObject(f"the manifest {manifest_id} is damaged: {problem!r}") from problem
-    reader = PackReader(objects)
+    reader = PackReader(objects, ahead=False)
     os.mkdir(target, 0o700)
     try:
         _fill(target, files, reader)
