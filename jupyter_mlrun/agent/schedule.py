@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from jupyter_mlrun.backends.machine import Machine
     from jupyter_mlrun.records import RunState, Spec
 
-# a long queue is not worked through anew while nothing has changed
-AGAIN_SECONDS = 1.0
+# a long queue is not worked through anew while nothing has changed: time alone lets nobody start
+AGAIN_SECONDS = 10.0
 
 
 class Scheduler:
