@@ -103,6 +103,24 @@ def test_no_more_than_ten_frames_a_second(run: RunDir) -> None:
     assert frames(heard)[-1]["series"][0]["count"] == 2000
 
 
+def test_many_views_share_what_a_page_takes(run: RunDir) -> None:
+    pump, writer = Still(), MetricWriter(str(run.metrics))
+    views = [listening(Feed(run)) for _ in range(40)]
+    for view, _ in views:
+        pump.add(view)
+        pump.post(view, HELLO)
+    for number in range(100):
+        writer.log("loss", 1.0)
+        pump.turn(1e6 + number / 32)
+    assert {len(frames(heard)) for _, heard in views} == {8}, "100 a second of all"
+    for view, _ in views[:35]:
+        pump.post(view, {"type": "hide"})
+    for number in range(32):
+        writer.log("loss", 1.0)
+        pump.turn(1e6 + 10 + number / 32)
+    assert len(frames(views[39][1])) == 8 + 8, "those that nobody sees take nothing"
+
+
 def test_a_view_that_has_not_spoken_is_told_everything_again(run: RunDir) -> None:
     """While the kernel is busy no hello arrives: a page that came up late must see a whole frame."""
     pump = Still()

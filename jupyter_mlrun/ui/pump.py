@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jupyter_mlrun.ui.reader import RunReader
 
 INTERVAL = 1 / FRAMES_PER_SECOND
+ALL_PER_SECOND = 100  # frames of all views together: what a server and a page take with ease
 IDLE_PAUSE = 0.2  # between two looks at runs that have been quiet
 HIDDEN_PAUSE = 1.0  # where nobody looks
 QUIET_SECONDS = 3.0
@@ -87,12 +88,15 @@ class View:
         self._retry_at, self._retry_in = 0.0, FIRST_RETRY
         self._since = time.monotonic()
 
-    def turn(self, now: float) -> bool:
-        """Answer what was asked, send what came, draw what is due; whether anything was sent."""
+    def turn(self, now: float, interval: float = INTERVAL) -> bool:
+        """Answer what was asked, send what came, draw what is due; whether anything was sent.
+
+        *interval*: seconds between two frames at least.
+        """
         if now < self._retry_at:
             return False
         moved = self._answer()
-        if self.send is not None and now - self._sent_at >= INTERVAL * 0.95:
+        if self.send is not None and now - self._sent_at >= interval * 0.95:
             moved = self._frame(now) or moved
         if self.saved is not None and not self.resting:
             self.saved.turn(self.feed.reader, now)
@@ -224,9 +228,10 @@ class Pump:
         with self._lock:
             views = [view for view in self._views if not view.resting or not view.inbox.empty()]
         moved = self._refresh(views, now)
+        watched = sum(view.send is not None and not view.feed.hidden for view in views)
         for view in views:
             view.resting = False
-            moved = self._try(view, now) or moved
+            moved = self._try(view, now, max(INTERVAL, watched / ALL_PER_SECOND)) or moved
         if moved:
             self._moved_at = now
         active = [view for view in views if self._rest_or_go_on(view, now)]
@@ -251,9 +256,9 @@ class Pump:
                     self._excuse(view, problem, now)
         return moved
 
-    def _try(self, view: View, now: float) -> bool:
+    def _try(self, view: View, now: float, interval: float) -> bool:
         try:
-            return view.turn(now)
+            return view.turn(now, interval)
         except Exception as problem:  # as above
             logger.exception("a view could not be brought up to date")
             self._excuse(view, problem, now)
