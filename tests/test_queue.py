@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
-from jupyter_mlrun.agent.queue import Ask, Lease, plan
+from jupyter_mlrun.agent import reasons, schedule
+from jupyter_mlrun.agent.queue import Ask, Lease, Plan, plan
 from jupyter_mlrun.backends.machine import Gpu, Machine
 from jupyter_mlrun.errors import BadInput
-from jupyter_mlrun.records import Resources
+from jupyter_mlrun.records import Resources, Spec
 
 CPU = Machine(cores=4, memory=8 << 30)
 GPUS = Machine(cores=16, memory=64 << 30, gpus=tuple(Gpu(f"GPU-{i:04d}", "H100", 80 << 30) for i in range(2)))
@@ -85,3 +89,51 @@ def test_reserved_cores_and_memory_are_kept() -> None:
         "waiting for 2.15 GB of memory: 1.07 GB of 8.59 GB are free (x); --memory 1073MB would start it now"
         in plan([ask("a", memory=2 << 30)], held, CPU).waiting["a"]
     )
+
+
+def test_more_memory_than_there_is() -> None:
+    with pytest.raises(BadInput, match=r"--memory asks for 9\.66 GB; the local compute has 8\.59 GB"):
+        CPU.check(Resources(memory=9 << 30), None)
+
+
+def test_the_same_as_data() -> None:
+    found = plan([ask("a", 1), ask("b", 2), ask("c", 3)], [Lease("x"), Lease("y")], CPU)
+    assert reasons.details(found.waits[1]) == {
+        "lane": "cpu", "position": 2, "of": 3, "place": "2nd of 3", "first": "a", "waits_for": "slots",
+        "cure": None, "by": None,
+    }  # fmt: skip
+
+
+def test_it_says_by_when_it_is_expected_to_start() -> None:
+    held = [Lease("x", until=2e9), Lease("y")]
+    found = plan([ask("a", 1)], held, CPU, now=1e9)
+    assert found.waits[0].by == 2e9
+    assert found.waiting["a"].endswith(f"; expected to start by {reasons.clock(2e9)}")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (113, "113th"), (121, "121st")],
+)
+def test_ordinals(number: int, text: str) -> None:
+    assert reasons.ordinal(number) == text
+
+
+def test_a_queue_in_which_nothing_changed_is_not_worked_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def counted(asks: Sequence[Ask], *rest: Any, **more: Any) -> Plan:
+        asked.append(len(asks))
+        return plan(asks, *rest, **more)
+
+    monkeypatch.setattr(schedule, "plan", counted)
+    scheduler = schedule.Scheduler(CPU)
+    specs = [Spec(f"r{n}", "e", "w", float(n), {}, "script", None, [], None, "", {}) for n in range(3)]
+    held = [Lease("x"), Lease("y")]
+    for leases in (held, held, held[:1]):
+        started = scheduler.decide(specs, leases, now=10.0).start
+    assert asked == [3, 3]
+    assert [found.run_id for found, _ in started] == ["r0"]
+    assert scheduler.waiting.keys() == scheduler.details.keys() == {"r1", "r2"}
+    assert not scheduler.decide([], held).start
+    assert (len(scheduler.waiting), len(scheduler.details)) == (0, 0)
