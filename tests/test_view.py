@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_mlrun import Run
 from jupyter_mlrun.records import Spec
 from jupyter_mlrun.rundir import RunDir, dump_json
 from jupyter_mlrun.states import Status
@@ -165,6 +166,21 @@ def test_many_metrics_and_chips_are_bounded(home: Path) -> None:
     assert "and 28 more metrics" in shown
     assert "https://" not in shown
     assert "http://" not in shown
+
+
+def test_rows_have_no_chart_and_pictures_their_name(home: Path) -> None:
+    run = Run.at(make(home))
+    for epoch in range(3):
+        run.log("loss", 1 / (epoch + 1))
+        run.log_row("by class", epoch=epoch, right=epoch / 2)
+    run.log("roc", "aml://artifactId/ExperimentRun/dcid.train_1750000000_1a2b3c4d/roc_1750000001.png")
+    run.flush()
+    shown = view.as_html(run.directory)
+    assert shown.count("<svg") == 1, "of the loss"
+    assert "no points yet" not in shown
+    seen = parsed(shown).words
+    assert "roc_1750000001.png" in seen
+    assert "{'epoch': 2, 'right': 1.0}" in seen
 
 
 def test_a_huge_log_makes_no_huge_view() -> None:

@@ -200,7 +200,9 @@ def _charts(seen: Look) -> str:
     parts = ['<div class="mlr-charts">']
     for name in list(last)[:MOST_CHARTS]:
         count = seen.metrics.sketches[name].count
-        drawn = chart.svg(*seen.metrics.shape(name), label=f"{name}: {count} points") if count > 1 else ""
+        steps, values = seen.metrics.shape(name) if count > 1 else ((), ())
+        # rows, tables and texts have no line
+        drawn = chart.svg(steps, values, label=f"{name}: {count} points") if len(values) else ""
         value = number(last[name])
         value = f'{_sep(": ")}<span class="mlr-value">{_e(value)}</span>'
         title = f'<div class="mlr-title"><span class="mlr-metric">{_e(name)}</span>{value}</div>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jupyter_mlrun.states import Status
 
+ARTIFACT = "aml://artifactId/"  # how the address of a logged picture or table begins
 # icon and colour class of each kind of status
 LOOKS = {
     Status.COMPLETED: ("✓", "good"),
@@ -50,5 +51,7 @@ def count(number: int, what: str) -> str:
 def number(value: object) -> str:
     """A metric's value, short."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)[:60]
+        text = str(value)
+        # of a picture's address its file, which people know
+        return (text.rpartition("/")[2] if text.startswith(ARTIFACT) else text)[:60]
     return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
