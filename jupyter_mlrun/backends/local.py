@@ -94,28 +94,28 @@ class LocalBackend(Backend):
 
     def submit(self, run: RunDir, grant: Mapping[str, Any], *, generation: int) -> str:
         """Start a worker in a session of its own; see ``Backend.submit``."""
-        pid = self._fork(run, grant, generation)
+        handle = json.dumps({"run_dir": str(run.path), "generation": generation})
+        pid = self._fork(run, grant, again=generation > 1 or handle in self._spawned)
         if pid is None:
             pid = self._spawn(run, generation)
-        handle = json.dumps({"run_dir": str(run.path), "generation": generation})
         self._spawned[handle] = process.identity(pid)
         if self.pool is not None:
             self.pool.start_wanted()
         return handle
 
-    def _fork(self, run: RunDir, grant: Mapping[str, Any], generation: int) -> int | None:
+    def _fork(self, run: RunDir, grant: Mapping[str, Any], *, again: bool) -> int | None:
         """The pid of a worker that a fork server made, and why there is none in ``grant.json``."""
         server, start = None, "cold: no fork servers here"
         if self.pool is not None:
             try:
-                server, start = self.pool.prepare(run, grant, generation)
+                server, start = self.pool.prepare(run, grant, again=again)
             except (OSError, ValueError, KeyError, TypeError) as problem:  # the worker tells it better
                 start = f"cold: {type(problem).__name__}: {problem}"
-        said = {"start": start, **grant} if generation > 1 else {**grant, "start": start}
+        said = {**grant, "start": start}
         write_atomic(run.grant, dump_json(said), sync=False)
         if self.pool is None or server is None:
             return None
-        pid = self.pool.fork(server, run, generation, self.wake)
+        pid = self.pool.fork(server, run, 1, self.wake)
         if pid is None:
             said["start"] = "cold: the process to fork from did not answer"
             write_atomic(run.grant, dump_json(said), sync=False)

@@ -126,11 +126,11 @@ class Pool:
         self.servers: list[Server] = []
         self._wanted: list[tuple[str, tuple[str, ...], dict[str, str]]] = []
 
-    def prepare(self, run: RunDir, grant: Mapping[str, Any], generation: int) -> tuple[Server | None, str]:
+    def prepare(self, run: RunDir, grant: Mapping[str, Any], *, again: bool) -> tuple[Server | None, str]:
         """The fork server for a run and "warm", or None and why it starts cold; ``start_wanted`` comes next."""
         spec = read_json(run.spec)
         asked = spec.get("start") or {}
-        why = _refusal(spec, asked, generation)
+        why = _refusal(spec, asked, again=again)
         if why:
             return None, f"cold: {why}"
         env = launch.rank_environment(spec, run, dict(grant), 0)
@@ -245,7 +245,7 @@ class Pool:
         ]
 
 
-def _refusal(spec: Mapping[str, Any], asked: Mapping[str, Any], generation: int) -> str:
+def _refusal(spec: Mapping[str, Any], asked: Mapping[str, Any], *, again: bool) -> str:
     """Why a run of this kind never starts warm; empty where it may."""
     if not sys.platform.startswith("linux"):
         return "only Linux has warm starts"
@@ -253,6 +253,6 @@ def _refusal(spec: Mapping[str, Any], asked: Mapping[str, Any], generation: int)
         return "warm starts are switched off"
     if spec.get("command"):
         return "it runs a command"
-    if generation > 1:
+    if again:
         return "its first worker is gone"
     return ""

@@ -1,0 +1,166 @@
+"""Fork servers that are killed, stopped or lie: each run starts, once, and ends as it would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jupyter_mlrun.agent import client
+from jupyter_mlrun.sdk.run import Run
+from tests.support import describe, finish, kill_agent, kill_worker, log_of, running, until, workers
+from tests.warm import ready, server_processes, servers, start, warm_up, way
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has warm starts")
+LONG = "import time\nprint('begun', flush=True)\ntime.sleep(600)"
+
+
+def completed(run: Run, text: str = "once\n") -> None:
+    """It ran, once."""
+    assert str(finish(run).status) == "Completed", describe(run)
+    assert log_of(run) == text
+
+
+def rank_of(run: Run) -> int:
+    return int(json.loads(run.directory.rank(0).read_text())["pid"])
+
+
+def test_killed_between_two_runs(home: Path) -> None:
+    warm_up(home)
+    (server,) = server_processes(home)
+    server.kill()
+    until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, "killed")
+    run = start("print('once')")
+    completed(run)
+    assert way(run).startswith("cold: ")
+    ready(home)
+    again = start("print('once')")
+    completed(again)
+    assert way(again) == "warm"
+
+
+def test_stopped_server_delays_a_run_and_no_more(home: Path) -> None:
+    warm_up(home)
+    (server,) = server_processes(home)
+    server.suspend()
+    run = start("print('once')")
+    completed(run)
+    assert way(run) == "cold: the process to fork from did not answer"
+    assert len(workers(run)) == 1
+    until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, "a server that hangs is ended")
+
+
+def test_killed_while_it_has_runs(home: Path) -> None:
+    warm_up(home)
+    run = running(start(LONG))
+    assert way(run) == "warm"
+    (server,) = server_processes(home)
+    server.kill()
+    client.sync(home)
+    assert str(run.state.status) == "Running"
+    os.kill(rank_of(run), signal.SIGSEGV)
+    state = finish(run)
+    assert (str(state.status), state.signal) == ("Failed", signal.SIGSEGV), describe(run)
+    assert len(workers(run)) == 1, "its worker saw the end"
+
+
+@pytest.mark.parametrize(
+    "victims", [("worker",), ("agent",), ("server", "worker"), ("agent", "worker"), ("worker", "agent")]
+)
+def test_kills_in_the_middle(home: Path, tmp_path: Path, victims: tuple[str, ...]) -> None:
+    warm_up(home)
+    gate = tmp_path / "gate"
+    cell = f"import os, time\nprint('begun', flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)"
+    run = running(start(cell))
+    assert way(run) == "warm"
+    for victim in victims:
+        if victim == "agent":
+            kill_agent(home)
+        elif victim == "server":
+            server_processes(home)[0].kill()
+        else:
+            kill_worker(run)
+    client.sync(home)
+    gate.touch()
+    completed(run, "begun\n")
+
+
+def test_the_end_of_an_orphan_is_known(home: Path) -> None:
+    """The worker is dead: the agent, and not the fork server, is the orphan's new parent, and sees its signal."""
+    warm_up(home)
+    run = running(start(LONG))
+    rank = rank_of(run)
+    kill_worker(run)
+    agent = client.agent_of(home)
+    assert agent is not None
+    until(lambda: psutil.Process(rank).ppid() in (agent["pid"], *(w["pid"] for w in workers(run)[1:])), "a new parent")
+    os.kill(rank, signal.SIGKILL)
+    state = finish(run)
+    assert (str(state.status), state.signal) == ("Failed", signal.SIGKILL), describe(run)
+    assert state.reason is not None
+    assert not state.reason.guess
+
+
+def test_a_new_agent_has_servers_of_its_own(home: Path) -> None:
+    warm_up(home)
+    (old,) = server_processes(home)
+    kill_agent(home)
+    until(lambda: not old.is_running() or old.status() == psutil.STATUS_ZOMBIE, "the old agent's server goes")
+    run = start("print('once')")
+    completed(run)
+    assert way(run).startswith("cold: ")
+    ready(home)
+    assert [one.pid for one in server_processes(home)] != [old.pid]
+
+
+def test_many_at_once_each_start_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_MLRUN_MAX_CONCURRENT", "6")
+    warm_up(home)
+    found = [start(f"print({number})") for number in range(12)]
+    for number, run in enumerate(found):
+        completed(run, f"{number}\n")
+    assert {way(run) for run in found} == {"warm"}
+    assert servers(home)[0]["forks"] == 12
+
+
+def test_forks_that_can_do_nothing_are_not_tried_again(home: Path) -> None:
+    warm_up(home)
+    (server,) = server_processes(home)
+    server.rlimit(psutil.RLIMIT_FSIZE, (0, 0))  # its workers cannot write their claims
+    run = start("print('once')")
+    completed(run)
+    assert way(run) == "cold: its first worker is gone"
+
+
+def test_ranks_of_one_run(home: Path) -> None:
+    cell = "import os\nprint(os.environ['RANK'], os.environ['WORLD_SIZE'], os.environ['OMP_NUM_THREADS'])"
+    finish(start(cell, procs=2))
+    ready(home)
+    run = start(cell, procs=2)
+    assert str(finish(run).status) == "Completed", describe(run)
+    assert way(run) == "warm"
+    assert [run.directory.log(rank, 2).read_text() for rank in (0, 1)] == ["0 2 1\n", "1 2 1\n"]
+
+
+def test_a_stop_of_a_warm_run_ends_its_children(home: Path) -> None:
+    warm_up(home)
+    cell = "import subprocess\nchild = subprocess.Popen(['sleep', '600'])\nprint(child.pid, flush=True)\nchild.wait()"
+    run = running(start(cell))
+    until(lambda: log_of(run).strip(), "the child")
+    child = psutil.Process(int(log_of(run)))
+    run.cancel()
+    assert str(finish(run).status) == "Canceled"
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its child is ended")
+
+
+def test_a_time_limit(home: Path) -> None:
+    warm_up(home)
+    run = start(LONG, time="1s")
+    state = finish(run)
+    assert state.reason is not None
+    assert (way(run), state.reason.code) == ("warm", "time_limit")
