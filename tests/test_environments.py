@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,13 @@ def test_a_conda_file_of_an_older_python_runs_here_with_one_warning(
 def test_conda_packages_are_compared(torch: None, package: str, lacks: list[str], python: str | None) -> None:
     found = compare([package], [], this_interpreter())
     assert ([lack.want for lack in found.lacks], found.python) == (lacks, python)
+
+
+def test_sklearn_is_scikit_learn() -> None:
+    there = replace(this_interpreter(), versions={"scikit-learn": "1.9.1"})
+    assert compare([], ["sklearn", "sklearn==0.0"], there).lacks == []
+    without = replace(there, versions={})
+    assert [lack.want for lack in compare([], ["sklearn"], without).lacks] == ["scikit-learn"]
 
 
 def test_markers_and_extras_are_read() -> None:

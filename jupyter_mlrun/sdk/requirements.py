@@ -261,8 +261,13 @@ def compare(conda: Sequence[str], pip: Iterable[str], of: Interpreter, *, where:
             names = _OTHER_NAMES.get(name, (name.strip("_.-"),))
             needs.append(Need(tuple(Requirement(one + specifier) for one in names)))
     wanted = (check_requirement(text, where) for text in pip)
-    needs += [Need((one,)) for one in wanted if not is_sdk(one.name)]
+    needs += [Need((_real(one),)) for one in wanted if not is_sdk(one.name)]
     return Findings(lacks + [lack for need in needs if (lack := need.lack(of))], other)
+
+
+def _real(one: Requirement) -> Requirement:
+    """``sklearn`` is on PyPI only to say that it is called scikit-learn; its versions are not those."""
+    return Requirement("scikit-learn") if one.name == "sklearn" else one
 
 
 def _same_major(specifier: str, version: str) -> bool:
