@@ -47,7 +47,8 @@ def seconds(work: Callable[[], object]) -> float:
 
 def plain(folder: Path) -> None:
     """papermill by itself, in a process of its own."""
-    subprocess.run([sys.executable, "-c", PAPERMILL, "in.ipynb", "out.ipynb"], cwd=folder, check=True)
+    command = [sys.executable, "-c", PAPERMILL, "in.ipynb", "out.ipynb"]
+    subprocess.run(command, cwd=folder, check=True, stderr=subprocess.DEVNULL)
 
 
 def run(folder: Path) -> None:
