@@ -14,6 +14,8 @@ import pytest
 
 from jupyter_mlrun import BadInput, Conflict, Experiment, NotFound, Run, RunEnvironmentError, Workspace
 from jupyter_mlrun.agent import client
+from jupyter_mlrun.records import Spec
+from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.store import runs
 from tests.support import until
 
@@ -209,6 +211,22 @@ def test_children(home: Path) -> None:
     assert (grandchild.parent, kids[0].parent, root.parent) == (kids[0], root, None)
     assert list(root.experiment.get_runs()) == [root], "children are left out"
     assert len(list(root.experiment.get_runs(include_children=True))) == 5
+
+
+def test_children_are_looked_for_in_their_experiment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = start()
+    kid = root.child_run("kid")
+    Experiment(Workspace(), "other").start_logging(snapshot_directory=None)
+    looked: list[str] = []
+    real = runs.read_spec
+
+    def read_spec(run: RunDir) -> Spec:
+        looked.append(run.path.parent.name)
+        return real(run)
+
+    monkeypatch.setattr(runs, "read_spec", read_spec)
+    assert [one.id for one in root.get_children(recursive=True)] == [kid.id]
+    assert set(looked) == {"life"}
 
 
 def test_a_run_below_itself(home: Path) -> None:

@@ -77,7 +77,11 @@ class TestFromConfig:
         assert said.out.startswith("no config.json in")
         assert said.err == "", "a notebook shows it in red"
 
-    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"workspace_name": 3}', '{"workspace_name": ""}', "\x00"])
+    @pytest.mark.parametrize(
+        "text",
+        ["", "[]", "{}", '{"workspace_name": 3}', '{"workspace_name": ""}', "\x00", "[" * 100_000],
+        ids=range(7),
+    )
     def test_a_broken_file_is_named(self, tmp_path: Path, text: str) -> None:
         put(tmp_path / ".azureml/config.json", text)
         with pytest.raises(BadInput, match=r"config\.json is no workspace configuration"):

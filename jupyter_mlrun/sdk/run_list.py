@@ -82,8 +82,8 @@ def find(
 
 def children(place: WorkspaceDir, parent: Spec, wanted: Filter, *, recursive: bool) -> Iterator[tuple[RunDir, Spec]]:
     """The runs whose parent is *parent*, newest first; with *recursive* each followed by its own."""
-    # a child is younger than its parent, and most runs of an experiment are nobody's children
-    every = list(find(place, Filter(), since=parent.created))
+    # a child is of its parent's experiment and younger, and most runs of an experiment are nobody's children
+    every = list(find(place, Filter(), experiment=parent.experiment, since=parent.created))
     by_parent: dict[str, list[tuple[RunDir, Spec]]] = {}
     for run, spec in every:
         if spec.parent:

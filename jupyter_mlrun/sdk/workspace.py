@@ -101,7 +101,7 @@ class Workspace:
             name = data["workspace_name"]
             if not isinstance(name, str) or not name:
                 raise ValueError(f"workspace_name is {name!r}")
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
             raise BadInput(
                 f"{found} is no workspace configuration: {problem!r}",
                 hint='it holds {"workspace_name": "…"}; remove it to use the default workspace',
@@ -478,5 +478,5 @@ def _names_workspace(path: Path) -> bool:
     """Whether a plain ``config.json`` is one of ours: other programs use that name too."""
     try:
         return "workspace_name" in json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
