@@ -46,6 +46,7 @@ export class Card {
   private shown: Curve | null = null;
   private drawn = '';
   private hovered: number | null = null;
+  private held: number | null = null; // where the keyboard is: it stays while charts are drawn anew
   private touched = 0;
 
   constructor(
@@ -60,6 +61,7 @@ export class Card {
     this.element.append(this.place, this.foot, this.heard);
     on(this.back, 'click', () => (this.reset(), this.place.focus()), signal);
     on(this.place, 'keydown', event => this.key(event), signal);
+    on(this.place, 'blur', () => this.hold(null), signal);
   }
 
   /** chart, one number, or words. */
@@ -150,7 +152,8 @@ export class Card {
   }
 
   private values(): void {
-    const point = this.hovered === null || !this.shown ? null : this.pointed(this.hovered);
+    const at = this.hovered ?? this.held;
+    const point = at === null || !this.shown ? null : this.pointed(at);
     say(this.value, point ? point[0] : this.metric.last);
     say(this.at, point ? point[1] : '');
     const finite = /^(nan|[-−+]?inf(inity)?|[-−]?∞)$/i.test(this.metric.last.trim());
@@ -173,6 +176,11 @@ export class Card {
       this.hovered = index;
       this.values();
     }
+  }
+
+  private hold(index: number | null): void {
+    this.held = index;
+    this.values();
   }
 
   private zoomTo(from: number, to: number): void {
@@ -219,13 +227,13 @@ export class Card {
     }
     const last = (this.shown?.x.length ?? 0) - 1;
     const leap = event.shiftKey ? Math.max(1, Math.round(last / 20)) : 1;
-    const at = this.hovered ?? last + 1;
+    const at = this.held ?? this.hovered ?? last + 1;
     const moves: Record<string, number> = { ArrowLeft: at - leap, ArrowRight: at + leap, Home: 0, End: last };
     const move = moves[event.key];
     if (move !== undefined && last >= 0) {
       const index = Math.min(Math.max(move, 0), last);
+      this.hold(index);
       this.plot?.point(index);
-      this.hover(index);
       say(this.heard, (this.pointed(index) ?? []).join(', '));
     } else if (event.key === '+' || event.key === '=' || event.key === '-') {
       this.scale(event.key === '-' ? 2 : 0.5);
@@ -243,7 +251,8 @@ export class Card {
     if (!seen) {
       return;
     }
-    const middle = (this.hovered === null ? undefined : this.shown?.x[this.hovered]) ?? (seen[0] + seen[1]) / 2;
+    const at = this.held ?? this.hovered;
+    const middle = (at === null ? undefined : this.shown?.x[at]) ?? (seen[0] + seen[1]) / 2;
     const all = this.metric.points.column(this.shared.lens().axis);
     const shift = this.shared.lens().axis === 'time' ? this.shared.lens().origin : 0;
     const ends = extremes(all, all);
