@@ -138,4 +138,4 @@ constraints: $(VENV)/.dev
 	mv tests/constraints.new tests/constraints.txt
 
 clean:
-	rm -rf $(VENV) node_modules lib build dist jupyter_mlrun/labextension jupyter_mlrun/ui/static tsconfig.tsbuildinfo bench.json
+	rm -rf $(VENV) node_modules lib build dist jupyter_mlrun/labextension jupyter_mlrun/ui/static bench.json
