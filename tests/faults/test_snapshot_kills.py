@@ -201,8 +201,8 @@ assert 3 < refused < 20, refused
 """
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(source: Path, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
+def on_a_small_disk(program: str, source: Path, disk: Path) -> None:
+    """Run *program* with a disk of 8 MiB, mounted at *disk* for it alone, and a *source* of 1.2 MB."""
     disk.mkdir()
     for i in range(30):
         (source / f"f{i}").write_bytes(random.Random(i).randbytes(40_000))
@@ -211,9 +211,13 @@ def test_a_full_disk_is_said_and_leaves_nothing(source: Path, tmp_path: Path) ->
     if flags is None:
         pytest.skip("no mount namespaces here")
     mount = 'mount -t tmpfs -o size=8m,mode=700 none "$1" && exec "$2" -c "$3" "$1" "$4"'
-    words = [unshare, flags, "sh", "-c", mount, "sh", str(disk), sys.executable, FULL, str(source)]
+    words = [unshare, flags, "sh", "-c", mount, "sh", str(disk), sys.executable, program, str(source)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(source: Path, tmp_path: Path) -> None:
+    on_a_small_disk(FULL, source, tmp_path / "disk")
 
 
 # ---- folders that do not keep still ------------------------------------------------------------------------

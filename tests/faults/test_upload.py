@@ -16,7 +16,7 @@ from jupyter_mlrun.errors import SnapshotError
 from jupyter_mlrun.store import packs, pour, reading, snapshot
 from jupyter_mlrun.store.packs import ObjectStore
 from tests.conftest import need
-from tests.faults.test_snapshot_kills import check_whole, content, killed_at, meanwhile, out_of_store
+from tests.faults.test_snapshot_kills import check_whole, content, killed_at, meanwhile, on_a_small_disk, out_of_store
 from tests.test_upload_engine import stored, upload
 
 # small packs, so that several are sealed on the way
@@ -141,18 +141,7 @@ assert 3 < refused < 20, refused
 
 
 def test_a_full_disk_is_said_and_has_its_room_back(source: Path, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    for i in range(30):
-        (source / f"f{i}").write_bytes(random.Random(i).randbytes(40_000))
-    unshare = need(shutil.which("unshare"), "unshare is not installed")
-    flags = next((f for f in ("-m", "-rm") if not subprocess.run([unshare, f, "true"], check=False).returncode), None)
-    if flags is None:
-        pytest.skip("no mount namespaces here")
-    mount = 'mount -t tmpfs -o size=8m,mode=700 none "$1" && exec "$2" -c "$3" "$1" "$4"'
-    words = [unshare, flags, "sh", "-c", mount, "sh", str(disk), sys.executable, FULL, str(source)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    on_a_small_disk(FULL, source, tmp_path / "disk")
 
 
 def test_room_is_not_taken_from_who_needs_it(
