@@ -75,6 +75,8 @@ $(FRONT_END): $(FRONT_END_SOURCES) | $(VENV)/.demo $(NODE_MODULES)
 	rm -rf $(VENV)/share/jupyter/labextensions/jupyter_mlrun
 	cp -R $(@D) $(VENV)/share/jupyter/labextensions/jupyter_mlrun
 	cp install.json $(VENV)/share/jupyter/labextensions/jupyter_mlrun/
+	mkdir -p $(VENV)/etc/jupyter/jupyter_server_config.d
+	cp jupyter-config/server-config/jupyter_mlrun.json $(VENV)/etc/jupyter/jupyter_server_config.d/
 	touch $@ $(LIVE_VIEW)
 
 $(LIVE_VIEW): $(FRONT_END_SOURCES) | $(FRONT_END) $(NODE_MODULES)

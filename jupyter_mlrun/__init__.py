@@ -79,3 +79,10 @@ def unload_ipython_extension(shell: Any) -> None:
     from . import magics
 
     magics.unload(shell)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """What a Jupyter server loads."""
+    from .server.app import MLRunApp
+
+    return [{"module": __name__ + ".server.app", "app": MLRunApp}]

@@ -122,7 +122,7 @@ def test_an_empty_home_is_no_error_and_is_not_made(home: Path) -> None:
 
 def test_hostile_names_and_logs_do_not_reach_the_terminal(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # such a name is refused today, but a home may hold one that something else wrote
-    monkeypatch.setattr("jupyter_mlrun.sdk.submit._check_name", lambda name: None)
+    monkeypatch.setattr("jupyter_mlrun.sdk.submit.check_name", lambda name: None)
     run = one(f"print({HOSTILE!r}); print('\\x1b[32mgreen\\x1b[0m end')\nraise ValueError({HOSTILE!r})", name=HOSTILE)
     for line in (["ps"], ["show", "@1"], ["logs", "@1"], ["logs", "-n", "50", "@1"], ["fsck"], ["wait", "@1"],
                  ["show", HOSTILE + "x"], ["du"]):  # fmt: skip

@@ -39,6 +39,7 @@ LAYERS = [
     "backends/*",
     "agent/*",
     "live",
+    "portal",
     "sdk/*",
     "engine/*",
     "compare",

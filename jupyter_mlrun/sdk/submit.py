@@ -36,7 +36,7 @@ from jupyter_mlrun.words import did_you_mean
 from jupyter_mlrun.worker import process
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LONGEST_NAME = 200
 
@@ -121,7 +121,7 @@ def prepare(request: Request, settings: JupyterMLRun, workspace: Workspace | Non
     own = environment.own_variables(request.env_vars)
     variables = {**chosen.environment_variables, **(request.variables or {}), **own}
     tags = _tags(request.tags)
-    _check_name(request.name)
+    check_name(request.name)
     plan, files = _source(request, settings)
     taken = {**environment.inherited(os.environ), **variables}
     inputs = data.of_request(workspace, request.inputs, request.bound, taken, Path(request.cwd or "."))
@@ -166,7 +166,8 @@ def _resources(request: Request) -> Resources:
     )
 
 
-def _check_name(name: str | None) -> None:
+def check_name(name: str | None) -> None:
+    """Raise ``BadInput`` for what is no name for a run."""
     if name is not None and (not name.strip() or len(name) > LONGEST_NAME or not name.isprintable()):
         raise BadInput(
             f"--name {name[:40]!r} is no name for a run", hint=f"1 to {LONGEST_NAME} characters that can be printed"
@@ -298,7 +299,7 @@ def _spec(ready: Prepared, settings: JupyterMLRun, workspace: str, objects: str,
         objects=objects,
         environment=ready.environment,
         display_name=request.name,
-        parameters={name: {"text": p.text, "value": _json_value(p.value)} for name, p in packaged.parameters.items()},
+        parameters={name: {"text": p.text, "value": json_value(p.value)} for name, p in packaged.parameters.items()},
         target=ready.target,
         resources=ready.resources,
         priority=request.priority,
@@ -319,7 +320,7 @@ def _spec(ready: Prepared, settings: JupyterMLRun, workspace: str, objects: str,
     )
 
 
-def _json_value(value: object) -> object:
+def json_value(value: object) -> object:
     """A parameter's value as JSON has it; what JSON has not (bytes, sets, infinity) as Python writes it."""
     try:
         json.dumps(value, allow_nan=False)
@@ -346,12 +347,12 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def rerun(run: Run) -> Run:
+def rerun(run: Run, change: Callable[[Spec], Spec] = lambda spec: spec) -> Run:
     """The same snapshot, parameters and options once more, with the variables' values of this process.
 
-    Names on stderr which variables the first run had and this process has not.
+    Names on stderr which variables the first run had and this process has not.  *change*: makes the spec another one.
     """
-    old = run.spec
+    old = change(run.spec)
     if not environment.interpreter_exists(old.environment):
         raise NotFound(f"the interpreter of run {old.run_id} is gone: {old.environment['python']}")
     now = environment.inherited(os.environ)

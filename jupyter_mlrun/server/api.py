@@ -123,11 +123,20 @@ class Diff(TypedDict):
     environment: list[ParameterDiff]
 
 
+class SystemSeries(TypedDict):
+    """One figure over time."""
+
+    name: str  # cpu, memory, processes, disk_read, disk_written, disk_free, gpu<n>, gpu<n>_memory
+    unit: str  # "%" (100 is one core, or a whole GPU), "bytes", "bytes/s", or "" for a count
+    times: list[float]
+    values: list[float]
+
+
 class SystemInfo(TypedDict):
-    """``system``: where it ran and what it used."""
+    """``system``: what it used of the machine."""
 
     facts: list[tuple[str, str]]  # label, value
-    metrics: list[MetricInfo]  # those whose names begin with "system/"
+    series: list[SystemSeries]
 
 
 class Children(TypedDict):

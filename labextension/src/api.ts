@@ -375,12 +375,21 @@ export interface Diff {
   environment: ParameterDiff[];
 }
 
-/** ``system``: where it ran and what it used. */
+/** One figure over time. */
+export interface SystemSeries {
+  /** cpu, memory, processes, disk_read, disk_written, disk_free, gpu<n>, gpu<n>_memory */
+  name: string;
+  /** "%" (100 is one core, or a whole GPU), "bytes", "bytes/s", or "" for a count */
+  unit: string;
+  times: number[];
+  values: number[];
+}
+
+/** ``system``: what it used of the machine. */
 export interface SystemInfo {
   /** label, value */
   facts: [string, string][];
-  /** those whose names begin with "system/" */
-  metrics: MetricInfo[];
+  series: SystemSeries[];
 }
 
 /** ``children``: newest first. */
