@@ -80,6 +80,7 @@ def agent() -> None:
 def status(as_json: bool) -> None:
     """Say whether the agent runs, and what its queue is."""
     from jupyter_mlrun.agent import client
+    from jupyter_mlrun.backends.warm import warm_words
 
     who, queue = client.agent_of(home()), client.queue_of(home())
     if as_json:
@@ -88,7 +89,7 @@ def status(as_json: bool) -> None:
         click.echo("no agent runs; it starts with the next submit")
     else:
         counts = f"{len(queue['running'])} running, {len(queue['waiting'])} waiting"
-        click.echo(f"agent {who['version']}, pid {who['pid']}: {counts}")
+        click.echo(f"agent {who['version']}, pid {who['pid']}: {counts}; {warm_words(queue['warm'])}")
 
 
 @agent.command("stop")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from jupyter_mlrun._version import __version__
 from jupyter_mlrun.agent import client
 from jupyter_mlrun.backends import local
+from jupyter_mlrun.backends.warm import warm_words
 from jupyter_mlrun.errors import JupyterMLRunError
 from jupyter_mlrun.store.home import open_home
 from jupyter_mlrun.ui.words import duration
@@ -119,7 +120,8 @@ def _of_agent(home: Path) -> Finding:
     if who is None:
         return Finding("agent", "ok", "none runs; it starts when it is needed")
     age = duration(time.time() - float(who["started"]))
-    return Finding("agent", "ok", f"pid {who['pid']}, version {who['version']}, up for {age}")
+    ready = warm_words(client.queue_of(home)["warm"])
+    return Finding("agent", "ok", f"pid {who['pid']}, version {who['version']}, up for {age}; {ready}")
 
 
 # ---- what ends runs together with the session ----------------------------------------------------------

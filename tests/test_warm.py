@@ -333,6 +333,18 @@ def test_the_setting_is_read_from_everywhere(monkeypatch: pytest.MonkeyPatch, tm
     assert (found.preload, found.warm) == (["torch", "numpy"], False)
 
 
+def test_other_folders_on_the_path_may_change(pool: warm.Pool, place: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    python, variables = place / "bin/python", {"PYTHONPATH": str(project)}
+    one = server(pool, python, ("tqdm",), variables)
+    assert one.state == "ready", one.state
+    (project / "results.csv").write_text("")
+    assert pool.find(str(python), ("tqdm",), variables) == (one, "")
+    (project / "tqdm.py").write_text("")
+    assert pool.find(str(python), ("tqdm",), variables) == (None, f"{project} has changed")
+
+
 def test_at_most_three_and_the_oldest_goes(pool: warm.Pool) -> None:
     for number in range(4):
         server(pool, Path(sys.executable), (), {"PYTHONHASHSEED": str(number)})

@@ -201,7 +201,7 @@ def queue_of(home: Path) -> dict[str, Any]:
         found: dict[str, Any] = read_json_if_there(AgentDir(home).queue) or {}
     except ValueError:
         found = {}
-    return {"slots": 0, "running": [], "waiting": {}, "details": {}, **found}
+    return {"slots": 0, "running": [], "waiting": {}, "details": {}, "warm": [], **found}
 
 
 def stop_agent(home: Path, *, when_idle: bool = False, wait: float = 30.0) -> bool:

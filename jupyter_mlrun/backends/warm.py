@@ -61,6 +61,14 @@ def choose(names: Sequence[str]) -> list[str]:
     return sorted(dict.fromkeys(found))
 
 
+def warm_words(view: Sequence[Mapping[str, Any]]) -> str:
+    """The fork servers of ``queue.json`` in words."""
+    if not view:
+        return "no process ready for warm starts"
+    shown = (f"{one['state']}" + (f" with {', '.join(one['preload'])}" if one["preload"] else "") for one in view)
+    return f"for warm starts: {'; '.join(shown)}"
+
+
 @dataclass
 class Server:
     """One fork server, as the agent sees it."""
@@ -73,6 +81,8 @@ class Server:
     used: float = field(default_factory=time.monotonic)
     forks: int = 0
     files: dict[str, list[int] | None] | None = None  # once it is ready
+    folders: dict[str, list[str]] = field(default_factory=dict)
+    modules: frozenset[str] = frozenset()
     refused: str = ""
     said: bytes = b""
     gone: bool = False
@@ -99,13 +109,19 @@ class Server:
         line, _, self.said = self.said.partition(b"\n")
         return json.loads(line) if line else None
 
+    def changed(self) -> str:
+        """The first path whose change means that imports would find something else now; empty where none has."""
+        path = startup.changed(self.files or {})
+        folders = (folder for folder, names in self.folders.items() if startup.hiding(folder, self.modules) != names)
+        return path or next(folders, "")
+
     def look(self) -> None:
         """Take in what it said since, without waiting."""
         if self.gone or (self.refused and not self.said):
             return
         said = self.hear()
         if said is not None and said.get("ready"):
-            self.files = said["files"]
+            self.files, self.folders, self.modules = said["files"], said["folders"], frozenset(said["modules"])
         elif said is not None and "refused" in said:
             self.refused = said["refused"]
             self.gone = bool(said.get("again"))
@@ -148,7 +164,7 @@ class Pool:
         for server in self.servers:
             if (server.python, server.preload, server.variables) != (python, preload, variables):
                 continue
-            path = startup.changed(server.files or {})
+            path = server.changed()
             if path:
                 server.close()
                 why = f"{path} has changed"

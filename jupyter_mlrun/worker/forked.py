@@ -82,9 +82,8 @@ class Image:
         if name:
             return f"{name} differs"
         folder = os.path.dirname(os.path.join(work, spec["script"]))
-        for entry in sorted(os.listdir(folder)):
-            if entry.partition(".")[0] in self.tops:
-                return f"its folder has {entry}, which would be imported instead of a module that is loaded"
+        for entry in startup.hiding(folder, self.tops):
+            return f"its folder has {entry}, which would be imported instead of a module that is loaded"
         return startup.obstacle(env)
 
     def mark(self, env: Mapping[str, str], command: List[str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Container, Dict, Iterable, List, Mapping, Optional, Sequence
 
 # read by the dynamic linker, the C library, the interpreter, or code that site-packages runs at start
 INTERPRETER = (
@@ -78,6 +78,14 @@ def stamps(paths: Iterable[str]) -> Dict[str, Optional[List[int]]]:
 def changed(before: Mapping[str, Optional[List[int]]]) -> str:
     """The first path whose stamp is not what it was; empty where all are."""
     return next((path for path, was in before.items() if stamp(path) != was), "")
+
+
+def hiding(folder: str, modules: Container[str]) -> List[str]:
+    """What lies in *folder* under the name of one of *modules*, and so could be imported in its place."""
+    try:
+        return sorted(name for name in os.listdir(folder) if name.partition(".")[0] in modules)
+    except OSError:
+        return []
 
 
 def site_code(folders: Iterable[str]) -> str:

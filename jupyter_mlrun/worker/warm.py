@@ -53,7 +53,10 @@ def serve(
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # workers that end are gone at once
     gc.collect()
     gc.freeze()
-    write_all(fd, dump_json({"ready": True, "files": files}))
+    tops = {name.partition(".")[0] for name in kept - cold}
+    # other folders on the path are people's own, and change all the time: only what would hide a module counts
+    folders = {path: startup.hiding(path, tops) for path in sys.path if path not in files} if tops else {}
+    write_all(fd, dump_json({"ready": True, "files": files, "folders": folders, "modules": sorted(tops)}))
     try:
         for request in _requests(fd):
             write_all(fd, dump_json(_fork(fd, request, image)))
@@ -130,11 +133,9 @@ def _surroundings() -> Set[str]:
 
 
 def _sources(names: FrozenSet[str]) -> Set[str]:
-    """The folders that preloaded modules came from or could have come from, and the files of those not installed."""
-    if not names:
-        return set()
+    """The folders that preloaded modules came from, and the files of those that are not installed."""
     installed = (*_site_folders(), os.path.dirname(os.__file__))
-    found = {path for path in sys.path if path and os.path.isabs(path)}
+    found: Set[str] = set()
     for name in names:
         path = getattr(sys.modules.get(name), "__file__", None)
         if path:

@@ -1,4 +1,4 @@
-"""Listing 10,000 runs, submit to first line, and importing the client: rows for ``make bench``."""
+"""Listing 10,000 runs, and importing the client: rows for ``make bench``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlrun.agent import client
 from jupyter_mlrun.records import RunState, Spec
 from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.states import Status
@@ -44,7 +43,6 @@ def interleaved(*works: Any) -> list[float]:
 def rows() -> Iterator[dict[str, Any]]:
     """Each figure beside the floor that it cannot go below."""
     yield from _listing()
-    yield from _first_line()
     yield from _import()
 
 
@@ -77,45 +75,6 @@ def _spec(run_id: str, number: int) -> Spec:
         script="cell.py", arguments=[], snapshot=None, objects="", environment={},
         parameters={"lr": {"text": "0.1", "value": 0.1}},
     )  # fmt: skip
-
-
-def _first_line() -> Iterator[dict[str, Any]]:
-    from tests.support import finish, log_of, submit_cell
-
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["JUPYTER_MLRUN_HOME"] = folder
-        first = []
-        bare = []
-        synced = []
-        try:
-            finish(submit_cell("pass"))
-            for _ in range(REPEATS):
-                begun = time.time()
-                run = submit_cell("import time\nprint(time.time())")
-                finish(run)
-                first.append((float(log_of(run)) - begun) * 1e3)
-                begun = time.time()
-                code = "import time; print(time.time())"
-                said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
-                bare.append((float(said) - begun) * 1e3)
-                synced.append(_fsyncs(Path(folder)))
-        finally:
-            client.stop_agent(Path(folder))
-            del os.environ["JUPYTER_MLRUN_HOME"]
-    yield row(
-        f"submit to first line, cold worker (floor: python -c; 10 fsyncs here cost {statistics.median(synced):.1f} ms)",
-        statistics.median(first), statistics.median(bare), "ms", None,
-    )  # fmt: skip
-
-
-def _fsyncs(folder: Path) -> float:
-    begun = time.perf_counter()
-    for number in range(10):
-        with (folder / f"sync{number}").open("wb") as file:
-            file.write(b"x" * 500)
-            file.flush()
-            os.fsync(file.fileno())
-    return (time.perf_counter() - begun) * 1e3
 
 
 def _import() -> Iterator[dict[str, Any]]:
