@@ -17,6 +17,7 @@ import pytest
 from jupyter_mlrun.errors import Conflict, CorruptObject, StoreError
 from jupyter_mlrun.store import packs
 from jupyter_mlrun.store.packs import CHUNK, ObjectStore
+from jupyter_mlrun.worker import unpack
 
 DAY = 86400.0
 
@@ -48,6 +49,20 @@ def test_what_was_put_is_read(store: ObjectStore) -> None:
     assert [store.get(name) for name in names] == values
     assert store.verify() == []
     assert store.missing([*names, "0" * 64]) == ["0" * 64]
+
+
+def test_a_pack_that_gc_replaces_while_it_is_read(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    (name,) = put(store, b"hello")
+    real = unpack.read_index
+
+    def read_index(path: str) -> list[tuple[bytes, int, int]]:
+        if not (store.packs / "z.idx").exists():
+            for file in list(store.packs.iterdir()):
+                file.rename(file.with_name(f"z{file.suffix}"))
+        return real(path)
+
+    monkeypatch.setattr(unpack, "read_index", read_index)
+    assert store.get(name) == b"hello"
 
 
 def test_the_bytes_are_as_documented(store: ObjectStore) -> None:

@@ -71,16 +71,21 @@ class PackReader:
             names.sort(key=self._age)
         for name in names:
             pack = os.path.join(self.folder, name[:-4] + ".pack")
-            for digest, offset, size in read_index(os.path.join(self.folder, name)):
-                self.places[digest] = (pack, offset, size)
             self._seen.add(name)
+            try:
+                entries = read_index(os.path.join(self.folder, name))
+            except FileNotFoundError:
+                self.refresh(wanted)  # what gc takes away was put into another pack before
+                return
+            for digest, offset, size in entries:
+                self.places[digest] = (pack, offset, size)
             if wanted in self.places:
                 return
 
     def _age(self, name: str) -> int:
         try:
             return -os.stat(os.path.join(self.folder, name)).st_mtime_ns
-        except FileNotFoundError:  # packs were merged meanwhile: reading it says so
+        except FileNotFoundError:  # packs were merged meanwhile: reading it shows that
             return 0
 
     def read(self, digest: bytes) -> bytes:
