@@ -387,3 +387,11 @@ def test_the_registry_is_plain_json(home: Path) -> None:
     record = json.loads(path.read_text())
     assert record["definition"]["python"]["userManagedDependencies"] is False
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_password_of_an_address_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("--extra-index-url https://me:geheim@packages.example/simple\n")
+    with pytest.raises(BadInput) as caught:
+        Environment.from_pip_requirements("mine", str(tmp_path / "requirements.txt"))
+    assert "packages.example" in str(caught.value)
+    assert "geheim" not in str(caught.value)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OLDEST = (3, 9)
 _COMMENT = re.compile(r"(^|\s)#.*$")
+_CREDENTIALS = re.compile(r"://[^/\s@]+@")
 _CONDA = re.compile(
     r"(?:[\w./-]+::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)\s*(?P<version>[=<>!~]{1,2}[^\s\[\]]*(?:\s*,\s*[^\s\[\]]+)*)?\Z"
 )
@@ -183,6 +184,16 @@ def read_requirements(path: Path) -> list[str]:
     return found
 
 
+def _why(problem: InvalidRequirement) -> str:
+    """Its first line: the others repeat the text."""
+    return str(problem).partition("\n")[0]
+
+
+def _shown(text: object) -> str:
+    """A line for an error: cut, and without what may be a password in an address."""
+    return repr(_CREDENTIALS.sub("://…@", str(text))[:200])
+
+
 def check_requirement(text: object, where: str) -> Requirement:
     """*text* as a requirement: a distribution, perhaps with versions; anything more is ``BadInput``."""
     try:
@@ -195,7 +206,7 @@ def check_requirement(text: object, where: str) -> Requirement:
             raise InvalidRequirement("it has characters that cannot be seen")
     except InvalidRequirement as problem:
         raise BadInput(
-            f"{where}: {str(text)[:200]!r} is not a requirement: {problem}".splitlines()[0],
+            f"{where}: {_shown(text)} is not a requirement: {_why(problem)}",
             hint="name distributions with versions, like numpy>=1.24; options and addresses are refused",
         ) from problem
     return found
@@ -214,7 +225,7 @@ def conda_name_and_version(text: object, where: str) -> tuple[str, str]:
     specifier = _specifier(match["version"] or "") if match else None
     if match is None or specifier is None:
         raise BadInput(
-            f"{where}: {str(text)[:200]!r} is not a conda package",
+            f"{where}: {_shown(text)} is not a conda package",
             hint="write it like numpy, numpy=1.24 or numpy>=1.24,<3; pip's packages stand under `- pip:`",
         )
     return match["name"].lower(), specifier
