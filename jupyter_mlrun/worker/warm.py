@@ -16,15 +16,16 @@ import signal
 import site
 import sys
 import traceback
-from typing import Any, Dict, FrozenSet, Iterator, List, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from ..rundir import FILE_MODE, RunDir, dump_json, write_all
+from . import limits, process, startup
 from . import main as worker
-from . import startup
 from .forked import ROOM, Image, Room
 from .launch import Reborn
 
 IDLE_SECONDS = 600.0
+QUIET_SECONDS = 0.1
 MOST_TRIES = 2
 GRAIN = 0.02  # of the clock that file systems use, in seconds
 
@@ -57,9 +58,13 @@ def serve(
     # other folders on the path are people's own, and change all the time: only what would hide a module counts
     folders = {path: startup.hiding(path, tops) for path in sys.path if path not in files} if tops else {}
     write_all(fd, dump_json({"ready": True, "files": files, "folders": folders, "modules": sorted(tops)}))
+    forks = Forks(fd, image)
     try:
-        for request in _requests(fd):
-            write_all(fd, dump_json(_fork(fd, request, image)))
+        for line in _requests(fd):
+            if line:
+                write_all(fd, dump_json(forks.answer(line)))
+            else:
+                forks.lay_by()
     except Reborn as turn:
         return turn.command
     os._exit(0)
@@ -73,15 +78,22 @@ def _start_over() -> None:
         os.execve(sys.executable, [sys.executable, "-u", *sys.argv[:4], str(tries + 1), *sys.argv[5:]], env)
 
 
-def _requests(fd: int) -> Iterator[Dict[str, Any]]:
-    data = b""
-    while select.select([fd], [], [], IDLE_SECONDS)[0]:
+def _requests(fd: int) -> Iterator[bytes]:
+    """Each request, and an empty one at the first quiet moment after it."""
+    data, pause = b"", QUIET_SECONDS
+    while True:
+        if not select.select([fd], [], [], pause)[0]:
+            if pause == IDLE_SECONDS:
+                return
+            yield b""
+            pause = IDLE_SECONDS
+            continue
         more = os.read(fd, 65536)
         if not more:
             return
         *lines, data = (data + more).split(b"\n")
-        for line in lines:
-            yield json.loads(line)
+        yield from lines
+        pause = QUIET_SECONDS
 
 
 def _unfit() -> str:
@@ -145,17 +157,68 @@ def _sources(names: FrozenSet[str]) -> Set[str]:
     return found
 
 
-def _fork(fd: int, request: Dict[str, Any], image: Image) -> Dict[str, Any]:
-    """Fork the worker of a run; returns in the server alone."""
-    try:
+class Forks:
+    """Workers: one is laid by, so that a run waits neither for the fork nor for the pages that it copies at first."""
+
+    def __init__(self, fd: int, image: Image) -> None:
+        self.fd, self.image = fd, image
+        self.spare: Optional[Tuple[int, int]] = None  # its pid, and the pipe that it reads its run from
+
+    def lay_by(self) -> None:
+        """Fork a worker that waits for its run; returns in the server alone."""
+        reader, writer = os.pipe()
         pid = os.fork()
-    except OSError as problem:
-        return {"error": f"{type(problem).__name__}: {problem}"}
-    if pid:
+        if pid:
+            os.close(reader)
+            self.spare = pid, writer
+            return
+        try:
+            os.close(self.fd)
+            os.close(writer)
+            _rehearse()
+            with os.fdopen(reader, "rb") as file:
+                line = file.readline()
+            if line.endswith(b"\n"):
+                _work(json.loads(line), self.image)
+        except Reborn:
+            raise
+        except BaseException:
+            traceback.print_exc()
+        os._exit(0)
+
+    def answer(self, line: bytes) -> Dict[str, Any]:
+        """Give a run to a worker; returns in the server alone."""
+        if self.spare is not None:
+            (pid, writer), self.spare = self.spare, None
+            try:
+                write_all(writer, line + b"\n")
+            except OSError:  # it was killed; another is forked below
+                traceback.print_exc()
+            else:
+                return {"pid": pid}
+            finally:
+                os.close(writer)
+        try:
+            pid = os.fork()
+        except OSError as problem:
+            return {"error": f"{type(problem).__name__}: {problem}"}
+        if not pid:
+            os.close(self.fd)
+            _work(json.loads(line), self.image)
         return {"pid": pid}
+
+
+def _rehearse() -> None:
+    """Use what a worker uses first, so that its pages are this process' own when it matters."""
+    process.become_subreaper()
+    who = dict(process.identity(), memory=limits.memory(), oom=process.oom_kills())
+    json.loads(dump_json(who))
+
+
+def _work(request: Dict[str, Any], image: Image) -> None:
+    """Be the worker of a run; returns never, but leaves by ``Reborn`` in its ranks."""
     code = 1
     try:
-        os.close(fd)
         os.setsid()
         log = os.open(RunDir(request["run"]).worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
         os.dup2(log, 1)

@@ -55,6 +55,17 @@ def test_stopped_server_delays_a_run_and_no_more(home: Path) -> None:
     until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, "a server that hangs is ended")
 
 
+def test_a_worker_that_was_laid_by_is_killed(home: Path) -> None:
+    warm_up(home)
+    (server,) = server_processes(home)
+    (spare,) = until(server.children, "a worker laid by")
+    spare.kill()
+    until(lambda: not spare.is_running(), "killed")
+    run = start("print('once')")
+    completed(run)
+    assert way(run) == "warm"
+
+
 def test_killed_while_it_has_runs(home: Path) -> None:
     warm_up(home)
     run = running(start(LONG))
@@ -131,7 +142,8 @@ def test_many_at_once_each_start_once(home: Path, monkeypatch: pytest.MonkeyPatc
 def test_forks_that_can_do_nothing_are_not_tried_again(home: Path) -> None:
     warm_up(home)
     (server,) = server_processes(home)
-    server.rlimit(psutil.RLIMIT_FSIZE, (0, 0))  # its workers cannot write their claims
+    for one in (server, *server.children()):
+        one.rlimit(psutil.RLIMIT_FSIZE, (0, 0))  # workers cannot write their claims
     run = start("print('once')")
     completed(run)
     assert way(run) == "cold: its first worker is gone"
