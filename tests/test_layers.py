@@ -53,6 +53,7 @@ LAYERS = [
     "cli_logs",
     "cli_upkeep",
     "cli_data",
+    "cli_ui",
     "cli",
     "magics",
     "testing",

@@ -153,11 +153,16 @@ class RunHandle(RunContext):
         return found
 
     def get_portal_url(self) -> str:
-        """Where to look at the run: its own page."""
+        """Where to look at the run: its page on a running Jupyter server of ours, else a file of its own.
+
+        The address holds no token: the browser must be logged in there.
+        """
+        from jupyter_mlrun import portal
         from jupyter_mlrun.ui import page
 
         page.write(self.directory)
-        return self.directory.page.as_uri()
+        served = portal.address_of(self.home, self.path.parents[2].name, self.id)
+        return served or self.directory.page.as_uri()
 
     def _document(self, artifact: str) -> Any:
         from jupyter_mlrun.rundir import read_json

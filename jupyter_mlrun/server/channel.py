@@ -43,19 +43,23 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, Guard):
     """``api/live``."""
 
     ACTIONS: ClassVar[dict[str, str]] = {"GET": "read"}
-    pages: ClassVar[set[LiveHandler]] = set()
 
     async def prepare(self, **_: Any) -> None:
         """Refuse who may not, before anything is upgraded."""
         await super().prepare()
         await self.admit()
-        if len(self.pages) >= MOST_PAGES:
+        if len(self.service.pages) >= MOST_PAGES:
             raise HTTPError(503, "too many pages are open")
 
     @property
     def max_message_size(self) -> int:
         """A longer message closes the channel."""
         return MOST_HEARD
+
+    @property
+    def ping_interval(self) -> int:
+        """None: the channel has its own pings, which the page sees."""
+        return 0
 
     def get_compression_options(self) -> None:
         """None: what is sent is numbers, and the other end is near."""
@@ -68,7 +72,7 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, Guard):
         # who asks for the user again must not try to set a cookie: the answer's head was sent long ago
         self.set_cookie = lambda *_, **__: None  # type: ignore[method-assign]
         self.set_nodelay(True)
-        self.pages.add(self)
+        self.service.pages.add(self)
         self._loop = IOLoop.current()
         self._subs: dict[int, Sub] = {}
         self._waiting: deque[tuple[Sub | None, bytes, bool]] = deque()
@@ -85,7 +89,7 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, Guard):
 
     def on_close(self) -> None:
         """The page is gone."""
-        self.pages.discard(self)
+        self.service.pages.discard(self)
         for callback in self._callbacks:
             callback.stop()
         for sub in self._subs.values():

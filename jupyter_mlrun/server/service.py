@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import NotFound
 from jupyter_mlrun.records import RUN_ID
@@ -41,6 +41,7 @@ class Service:
         self._shelves: dict[str, Shelf] = {}
         self._lock = threading.Lock()
         self.readers = Readers()
+        self.pages: set[Any] = set()  # open ends of the live channel
         self.hub = Hub(self)
 
     def workspace(self, name: str | None) -> WorkspaceDir:

@@ -48,6 +48,7 @@ class Server:
         self.folder, self.options = folder, options
         self.ready, self.loop = threading.Event(), asyncio.new_event_loop()
         self.problem: BaseException | None = None
+        self.sockets: list[websocket.WebSocket] = []
         self.thread = threading.Thread(target=self._serve, name="test server")
 
     def start(self) -> Server:
@@ -81,6 +82,8 @@ class Server:
             self.loop.close()
 
     def stop(self) -> None:
+        for socket in self.sockets:
+            socket.shutdown()
         if self.thread.is_alive():
             self.loop.call_soon_threadsafe(self.loop.stop)
             self.thread.join(PATIENCE)
@@ -132,6 +135,7 @@ class Server:
         socket = websocket.create_connection(
             f"ws://{self.host}{self.base}{path}", header=header, timeout=PATIENCE, **more
         )
+        self.sockets.append(socket)
         return Live(socket)
 
 
@@ -169,9 +173,12 @@ class Live:
         self.say(do="say", sub=sub, message=message)
 
     def closed(self) -> int:
-        """The code with which the server closed it."""
+        """The code with which the server closed it; 0 where it cut the line."""
         while True:
-            kind, data = self.socket.recv_data()
+            try:
+                kind, data = self.socket.recv_data()
+            except (ConnectionError, websocket.WebSocketConnectionClosedException):
+                return 0
             if kind == websocket.ABNF.OPCODE_CLOSE:
                 return int(struct.unpack(">H", data[:2])[0])
 
