@@ -22,6 +22,7 @@ from jupyter_mlrun.backends.local import install_worker
 from jupyter_mlrun.rundir import RunDir, write_atomic
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store import runs
+from jupyter_mlrun.ui import view
 from jupyter_mlrun.worker import process, startup
 from tests.support import describe, finish, kill_worker, log_of, running, until, workers
 from tests.warm import environment, ready, server_processes, servers, start, warm_up, way
@@ -221,6 +222,7 @@ def test_a_variable_of_the_run_is_no_reason(home: Path) -> None:
     run = start("import os\nprint(os.environ['LR'], os.getenv('HERE'))", env_vars=("LR=0.1", "HERE=there"))
     assert str(finish(run).status) == "Completed"
     assert (way(run), log_of(run)) == ("warm", "0.1 there\n")
+    assert "  start: warm\n" in view.as_text(run.directory)
 
 
 def test_a_file_that_hides_a_loaded_module(home: Path, tmp_path: Path) -> None:

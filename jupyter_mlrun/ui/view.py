@@ -126,6 +126,9 @@ def _text(seen: Look) -> str:
     used = system.line(seen.run, over=seen.state.is_over)
     if used is not None:
         lines.append("  system: " + _t(used))
+    start = runs.start_of(seen.run)
+    if start:
+        lines.append("  start: " + _t(start))
     lines += [f"  ! {warning}" for warning in seen.warnings()]
     if seen.log:
         lines += ["  last lines of the log:", *(f"    {line}" for line in seen.log.splitlines()[-10:])]
