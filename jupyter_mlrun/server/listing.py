@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from jupyter_mlrun.store.home import WorkspaceDir
 
 RACY_SECONDS = 0.1  # a folder that changed so recently may change again within the clock's grain
-FRESH_SECONDS = 0.05  # what is younger is not looked at again
 THOROUGH_SECONDS = 3.0  # between two looks at an active run that trust no time stamp
 NOTES_AT_ONCE = 250  # ended runs that are looked at for notes in one refresh
 DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, JupyterMLRunError)
@@ -60,11 +59,14 @@ class Shelf:
         """Those that go on, or wait."""
         return list(self._active.values())
 
-    def refresh(self, now: float | None = None) -> bool:
-        """Read what changed; whether anything did.  *now*: seconds, monotonic."""
+    def refresh(self, now: float | None = None, *, fresh: float = 0.0) -> bool:
+        """Read what changed; whether anything did.
+
+        *now*: seconds, monotonic; *fresh*: what is no older is not looked at again.
+        """
         now = time.monotonic() if now is None else now
         with self.lock:
-            if self._filled and now - self._refreshed < FRESH_SECONDS:
+            if self._filled and now - self._refreshed < fresh:
                 return False
             before = self.version
             if not self._filled:

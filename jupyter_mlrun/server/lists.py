@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 SPARK_SECONDS = 0.01  # of an answer that may go into reading curves; the others follow
 
 
-def window(shelf: Shelf, asked: Question, now: float) -> Window:
-    """The runs that are asked for, as they are now."""
-    shelf.refresh(now)
+def window(shelf: Shelf, asked: Question, now: float, *, fresh: float = 0.0) -> Window:
+    """The runs that are asked for, as they are now; *fresh*: as of ``Shelf.refresh``."""
+    shelf.refresh(now, fresh=fresh)
     if asked.sort.startswith("metric:"):
         for entry in shelf.active:
             entry.beat(now)

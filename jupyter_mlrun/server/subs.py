@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FRAME_SECONDS = 0.95 / FRAMES_PER_SECOND
 LIST_SECONDS = 0.25
+FRESH_SECONDS = 0.05  # several lists of one workspace look at it once
 MACHINE_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 SPARK_SECONDS = 0.015  # of a turn that may go into reading curves of ended runs
@@ -183,9 +184,9 @@ class ListSub(Sub):
     def make(self, now: float) -> RunsMessage | None:
         shelf = self.service.shelf(self.place)
         with shelf.lock:
-            shelf.refresh(now)
+            shelf.refresh(now, fresh=FRESH_SECONDS)
             if self._window is None or shelf.version != self._seen:
-                self._window = window(shelf, self.asked, now)
+                self._window = window(shelf, self.asked, now, fresh=FRESH_SECONDS)
                 self._seen = shelf.version
             freshen(shelf, self._window, now, SPARK_SECONDS)
             made = self._update(shelf)

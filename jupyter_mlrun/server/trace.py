@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_PLACES = 50  # the innermost
 LONGEST = 500
 _START = "Traceback (most recent call last):"
-_PLACE = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d{1,9})(?:, in (?P<function>.+))?$')
+_PLACE = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d{1,9})(?:, in (?P<function>.+))?$')
 _CELL = re.compile(r"the cell itself, (\S+)\.$", re.MULTILINE)
 _PREFIX = re.compile(r"^\[[^\]]{1,60}\]: ?")  # what launchers put before each line of a rank
 

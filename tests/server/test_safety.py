@@ -157,7 +157,12 @@ def test_a_disk_that_hangs_costs_its_askers_a_quick_refusal(
 def test_a_pool_refuses_what_would_only_wait(gate: threading.Event) -> None:
     pool = Pool("test", threads=1, limit=100.0, queued=2)
     began = threading.Event()
-    pool.submit(lambda: (began.set(), gate.wait()))
+
+    def hang() -> None:
+        began.set()
+        gate.wait()
+
+    pool.submit(hang)
     assert began.wait(30)
     waiting = [pool.submit(int, "1") for _ in range(2)]
     with pytest.raises(Busy):
