@@ -62,7 +62,7 @@ def show(run: Shown, *, refresh: bool = True, draw: Any = None) -> None:
     if not refresh or not in_kernel():
         _display(first)
         return
-    feed = Feed(run.directory, waiting=lambda: why(run), stop=run.cancel)
+    feed = Feed(run.directory, waiting=lambda: why(run), queue=lambda: place(run), stop=run.cancel)
     saved = Saved(lambda: output.update(feed), BESIDE_A_VIEW, state)
     try:
         made = widget.open_view(feed, name, saved)
@@ -120,3 +120,9 @@ def why(run: Shown) -> str | None:
     """Why the run waits, as the agent says now."""
     found = client.queue_of(run.home)["waiting"].get(run.id)
     return str(found) if found else None
+
+
+def place(run: Shown) -> dict[str, Any] | None:
+    """Where the run stands in the queue, as data."""
+    found = client.queue_of(run.home)["details"].get(run.id)
+    return found if isinstance(found, dict) else None

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jupyter_mlrun.store import livemetrics
-from jupyter_mlrun.store.livemetrics import LiveReader, OneMetric, Sketch, part
+from jupyter_mlrun.store import sketch as sketches
+from jupyter_mlrun.store.livemetrics import LiveReader, OneMetric, part
+from jupyter_mlrun.store.sketch import Sketch
 from jupyter_mlrun.worker import segformat as form
 from jupyter_mlrun.worker.segment import MetricWriter
 
@@ -25,8 +26,8 @@ def give(sketch: Sketch, values: list[float], first: int = 0) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_sketch_is_what_was_logged(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(livemetrics, "MOST_BUCKETS", 64)
-    monkeypatch.setattr(livemetrics, "RECENT", 100)
+    monkeypatch.setattr(sketches, "MOST_BUCKETS", 64)
+    monkeypatch.setattr(sketches, "RECENT", 100)
     chance = random.Random(seed)
     sketch, values = Sketch(), list[float]()
     while len(values) < 5000:

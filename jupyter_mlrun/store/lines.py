@@ -217,21 +217,51 @@ class LogLines:
             os.close(fd)
         return None, None
 
+    def count(self, wanted: str, start: int, at: int) -> tuple[int, int, int | None]:
+        """How many lines from *start* on show *wanted*, in ``SEARCHED`` bytes, and how many of them up to line *at*.
+
+        The third is the line to go on from; None where that was all.
+        """
+        wanted = wanted.lower()
+        if not wanted or start >= self.total:
+            return 0, 0, None
+        start = max(start, 0)
+        block = bisect_right(self._numbers, start) - 1
+        count = before = seen = 0
+        fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            while block < len(self._starts):
+                if seen >= SEARCHED:
+                    return count, before, self._numbers[block]
+                found = [number for number in self._matches(fd, block, wanted) if number >= start]
+                count += len(found)
+                before += bisect_right(found, at)
+                seen += self._length(block)
+                block += 1
+        finally:
+            os.close(fd)
+        return count, before, None
+
     def _length(self, block: int) -> int:
         end = self.read if block + 1 == len(self._starts) else self._starts[block + 1]
         return min(end - self._starts[block], LONG + HEAD + TAIL)
 
     def _find(self, fd: int, block: int, wanted: str, start: int, *, backward: bool) -> int | None:
+        found = self._matches(fd, block, wanted)
+        if backward:
+            return next((number for number in reversed(found) if number <= start), None)
+        return next((number for number in found if number >= start), None)
+
+    def _matches(self, fd: int, block: int, wanted: str) -> list[int]:
+        """The lines of a block that show *wanted*."""
         first, at = self._numbers[block], self._starts[block]
         length = self._length(block)
         if length <= LONG and wanted.isascii():
             data = os.pread(fd, length, at)
             if not _odd(data) and wanted.encode() not in data.lower():
-                return None
+                return []
         lines = [COLOUR.sub("", line).lower() for line in self._block(fd, block)]
-        numbers = range(first, first + len(lines))
-        chosen = reversed([n for n in numbers if n <= start]) if backward else (n for n in numbers if n >= start)
-        return next((n for n in chosen if wanted in lines[n - first]), None)
+        return [number for number, line in enumerate(lines, first) if wanted in line]
 
 
 def _around(fd: int, at: int, end: int, gap: tuple[int, int]) -> tuple[list[str], list[str]]:

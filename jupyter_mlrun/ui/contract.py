@@ -22,11 +22,14 @@ MOST_FRAME_LINES = 500  # of the log in a frame
 MOST_LINES = 2000  # in an answer to `lines`
 LONGEST_LINE = 4096  # characters; of a longer line it is said how many were cut
 MOST_ODD = 50  # points of a series that are no finite numbers, named one by one
+MOST_CELLS = 1000  # of a notebook, named one by one
+MOST_SAMPLES = 600  # of one figure of the system that a view keeps
 STATIC_CLASS = "jupyter-mlrun-static"  # of a saved output's outermost element, beside `<this>-<view>`
 
 Axis = Literal["step", "time"]
-Kind = Literal["number", "text", "other"]
+Kind = Literal["number", "text", "form", "other"]
 Mode = Literal["append", "reset"]
+CellState = Literal["running", "done", "failed"]
 
 # ---- from the view ---------------------------------------------------------------------------------------------
 
@@ -88,6 +91,27 @@ AskSearch = TypedDict(
 )
 
 
+# How many lines contain a text, counted in slices: the answer is a `Counted`, or a `Refusal`.
+AskCount = TypedDict(
+    "AskCount",
+    {
+        "type": Literal["count"],
+        "ask": int,
+        "text": str,
+        "from": int,  # the first line looked at
+        "at": int,  # those up to this line are counted apart, too
+    },
+)
+
+
+class AskImage(TypedDict):
+    """The newest image of a metric: the answer is an `Image`, or a `Refusal`."""
+
+    type: Literal["image"]
+    ask: int
+    metric: str
+
+
 class AskCommand(TypedDict):
     """Do something: the answer is a `Done`."""
 
@@ -97,6 +121,16 @@ class AskCommand(TypedDict):
 
 
 # ---- from Python -----------------------------------------------------------------------------------------------
+
+
+class Queue(TypedDict):
+    """Where a waiting run stands in the queue of its machine."""
+
+    place: str  # 2nd of 5
+    first: str  # the run that is first in its lane
+    waits_for: str  # what the first lacks: runs|slots|cpus|memory|gpus|turn
+    cure: str | None  # the option that would start this run now
+    by: float | None  # when it is expected to start
 
 
 class Run(TypedDict):
@@ -112,6 +146,8 @@ class Run(TypedDict):
     shown: str  # the status for people: NotResponding where it cannot be seen
     reason: str | None  # why it ended as it did
     waiting: str | None  # what it waits for
+    queue: Queue | None  # the same as data, where it waits in a queue
+    start: str | None  # how its first process started: `warm`, or `cold: ` and why
     created: float
     started: float | None
     ended: float | None
@@ -125,13 +161,22 @@ class Run(TypedDict):
     logs: list[str]  # one per rank
 
 
-class Series(TypedDict):
-    """What came of one metric (`append`), or all of it anew (`reset`), with its numbers in the buffer.
+class Form(TypedDict):
+    """A metric that is no series of numbers: rows, tables, images, charts' documents.  The newest of each."""
 
-    Points are in the order of their steps after a `reset`, in the order in which they were logged after an `append`:
-    steps may repeat and go back, so a view sorts by its axis.  A value may be NaN or infinite.
-    """
+    form: str  # row|table|list|image|confusion_matrix|accuracy_table|residuals|predictions
+    count: int  # how often it was logged
+    total: int  # rows in all
+    columns: list[str]  # of the rows, or of the matrix
+    more_columns: int  # that are not sent
+    rows: list[list[str]]  # the newest
+    lines: list[tuple[int, int, int]]  # column, offset, points: each (row, min, max, last) in the buffer
+    matrix: list[list[float]] | None  # of a confusion matrix: a row per true class
+    file: str | None  # name of the image or document among the run's files
+    problem: str | None  # why it cannot be shown
 
+
+class _Series(TypedDict):
     name: str
     kind: Kind  # text and others have no points
     mode: Mode
@@ -142,6 +187,48 @@ class Series(TypedDict):
     offset: int  # into the buffer, in float64s
     points: int  # so many times len(columns) float64s, point after point
     columns: list[str]  # step, time, value; or step, time, min, max, last of buckets
+
+
+class Series(_Series, total=False):
+    """What came of one metric (`append`), or all of it anew (`reset`), with its numbers in the buffer.
+
+    Points are in the order of their steps after a `reset`, in the order in which they were logged after an `append`:
+    steps may repeat and go back, so a view sorts by its axis.  A value may be NaN or infinite.
+    """
+
+    form: Form  # where it has one that changed
+
+
+class Usage(TypedDict):
+    """What came of one figure of the system: (time, value) pairs in the buffer."""
+
+    name: str  # cpu, memory, processes, disk_read, disk_written, disk_free, gpu<n>, gpu<n>_memory
+    unit: str  # % (100 is one core, or a whole GPU), bytes, bytes/s, or nothing for a count
+    mode: Mode
+    most: float | None  # the largest value that there can be
+    offset: int
+    points: int
+
+
+class System(TypedDict):
+    """What the run uses of its machine."""
+
+    cores: int
+    memory: float  # bytes
+    gpus: list[tuple[str, float]]  # name, bytes of memory
+    usage: list[Usage]
+
+
+class Cells(TypedDict):
+    """How far a notebook run is; cells are counted from 1, text cells included."""
+
+    total: int
+    done: int  # cells that are behind
+    current: int | None
+    failed: int | None
+    said: str  # cell 5 of 12
+    error: str | None  # name of the exception that ended it
+    changed: list[tuple[int, CellState, float, float | None]]  # number, state, when it began, seconds
 
 
 # The end of the log: `lines` replace everything from line `from` on (its last line may have been unfinished).
@@ -173,6 +260,8 @@ class Frame(_Frame, total=False):
 
     run: Run  # absent where nothing changed
     log: Log  # as above
+    system: System  # as above
+    cells: Cells  # as above
     more_series: int  # metrics that are not sent
 
 
@@ -212,6 +301,27 @@ class Found(TypedDict):
     next: int | None
 
 
+class Counted(TypedDict):
+    """How many lines of a slice contain a text."""
+
+    type: Literal["counted"]
+    ask: int
+    count: int
+    before: int  # of them, those up to the line that was asked for
+    total: int
+    next: int | None  # where the next slice begins; null: that was the last
+
+
+class Image(TypedDict):
+    """A picture: its bytes are the first `size` of the buffer, which is as long as a multiple of 8."""
+
+    type: Literal["image"]
+    ask: int
+    metric: str
+    mime: Literal["image/png", "image/jpeg"]
+    size: int
+
+
 class Done(TypedDict):
     """What became of a command."""
 
@@ -228,8 +338,8 @@ class Refusal(TypedDict):
     error: str
 
 
-FromView = Hello | Hide | AskRange | AskLines | AskSearch | AskCommand
-FromPython = Frame | Range | Lines | Found | Done | Refusal
+FromView = Hello | Hide | AskRange | AskLines | AskSearch | AskCount | AskImage | AskCommand
+FromPython = Frame | Range | Lines | Found | Counted | Image | Done | Refusal
 
 # ---- the TypeScript --------------------------------------------------------------------------------------------
 
@@ -237,7 +347,7 @@ MESSAGES = Messages(
     __name__,
     Path(__file__).parents[2] / "labextension" / "src" / "contract.ts",
     "python -m jupyter_mlrun.ui.contract",
-    literals=("Axis", "Kind", "Mode"),
+    literals=("Axis", "Kind", "Mode", "CellState"),
     unions=("FromView", "FromPython"),
 )
 

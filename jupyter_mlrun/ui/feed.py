@@ -16,6 +16,8 @@ from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.store.lines import weight
 from jupyter_mlrun.store.livemetrics import OneMetric, part
 from jupyter_mlrun.ui.contract import FRAME_BYTES, LONGEST_LINE, MOST_FRAME_LINES, MOST_LINES, MOST_POINTS
+from jupyter_mlrun.ui.formpart import form_part, image
+from jupyter_mlrun.ui.parts import CellsPart, Numbers, SystemPart
 from jupyter_mlrun.ui.reader import UNREADABLE, RunReader, reader_of, words
 from jupyter_mlrun.ui.words import number
 from jupyter_mlrun.worker import segformat as form
@@ -25,19 +27,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_mlrun.store.lines import LogLines
-    from jupyter_mlrun.store.livemetrics import Sketch
     from jupyter_mlrun.store.series import Floats
+    from jupyter_mlrun.store.sketch import Sketch
     from jupyter_mlrun.ui import contract
+    from jupyter_mlrun.ui.reader import Place
 
     Message = tuple[Any, bytes]
 
 SERIES_BYTES, LOG_BYTES = FRAME_BYTES * 5 // 8, FRAME_BYTES // 4
 FEWEST_BUCKETS, BUCKETS = 50, 400
 FEWEST_SHARED = 100  # buckets that each series has, however many there are
-HEADER_BYTES, ODD_BYTES = 400, 48  # of a series, of a point that is named, about
+HEADER_BYTES, ODD_BYTES, FORM_BYTES = 400, 48, 24_000  # of a series, a point that is named, a table, about
 ZOOM_SECONDS = 15.0  # what was read for a zoom is kept so long
 POINT, BUCKET = ["step", "time", "value"], ["step", "time", "min", "max", "last"]
 NUMBER_KINDS = 1 << form.FLOAT | 1 << form.INT | 1 << form.BOOL
+FORM_SECONDS = 1.0  # between two looks at the same rows or table
 BEHIND_SECONDS = 2.0  # the end of a log that is faster than its reader is shown so often
 _NOTHING = np.empty((0, 3))
 
@@ -50,6 +54,7 @@ class _Sent:
     numbers: int  # those that are drawn
     held: int  # numbers or buckets that the view keeps
     at: int  # in which frame
+    time: float  # when, monotonic
 
 
 class Feed:
@@ -58,6 +63,7 @@ class Feed:
     Args:
         run: its directory.
         waiting: what the run waits for, as the agent says now.
+        queue: where it stands in the queue, as data.
         stop: asks for the run to be stopped; what it raises is shown in the view.
     """
 
@@ -66,12 +72,13 @@ class Feed:
         run: RunDir | os.PathLike[str] | str,
         *,
         waiting: Callable[[], str | None] | None = None,
+        queue: Place | None = None,
         stop: Callable[[], None] | None = None,
     ) -> None:
         self.run = run if isinstance(run, RunDir) else RunDir(run)
         self.seq = 0
         self.hidden = False
-        self._waiting, self._stop = waiting, stop
+        self._waiting, self._queue, self._stop = waiting, queue, stop
         self._reader: RunReader | None = None
         self._buckets = BUCKETS
         self._rank = 0
@@ -90,6 +97,7 @@ class Feed:
         self._seen_metrics = -1
         self._seen_problem: str | None = None
         self._sent: dict[str, _Sent] = {}
+        self._system, self._cells = SystemPart(), CellsPart()
         self._line = 0  # the first that is not sent, or not whole
         self._seen_log: tuple[int, ...] = ()
         self._log_at = -math.inf
@@ -98,7 +106,7 @@ class Feed:
     def reader(self) -> RunReader:
         """What reads the run, for all views of it in this process."""
         if self._reader is None:
-            self._reader = reader_of(self.run, self._waiting)
+            self._reader = reader_of(self.run, self._waiting, self._queue)
         return self._reader
 
     @property
@@ -149,9 +157,15 @@ class Feed:
             return None
         full, self._full = self._full, False
         self._seen, self._late = reader.version, False
-        made: dict[str, Any] = {"run": self._run_part(full), "log": self._log_part(full)}
-        series, buffer = self._series_part(full)
-        if not (full or series or made["run"] or made["log"] or reader.problem != self._seen_problem):
+        numbers = Numbers()
+        series = self._series_part(full, numbers)
+        made = {
+            "run": self._run_part(full),
+            "log": self._log_part(full),
+            "system": self._system.make(reader.system, reader.system_version, numbers),
+            "cells": self._cells.make(reader.cells),
+        }
+        if not (full or series or any(made.values()) or reader.problem != self._seen_problem):
             return None
         self._seen_problem = reader.problem
         self.seq += 1
@@ -160,7 +174,7 @@ class Feed:
         header["series"] = series
         if reader.metrics.more:
             header["more_series"] = reader.metrics.more
-        return header, buffer
+        return header, numbers.bytes()
 
     def _run_part(self, full: bool) -> contract.Run | None:
         if self.reader.about_version == self._seen_about and not full:
@@ -170,39 +184,52 @@ class Feed:
 
     # ---- series
 
-    def _series_part(self, full: bool) -> tuple[list[contract.Series], bytes]:
+    def _series_part(self, full: bool, numbers: Numbers) -> list[contract.Series]:
         metrics = self.reader.metrics
         if metrics.version == self._seen_metrics and not full:
-            return [], b""
+            return []
+        self._seen_metrics = metrics.version
         due = self._due()
         each = max(FEWEST_SHARED, min(self._buckets, SERIES_BYTES // (40 * max(1, len(due)))))
         found: list[contract.Series] = []
-        buffers: list[bytes] = []
-        used = offset = 0
+        forms: list[tuple[contract.Series, Sketch]] = []
+        used = 0
         for name in due:
             if used > SERIES_BYTES:
-                self._late = True
-                return found, b"".join(buffers)
-            series, rows = self._one(name, min(each, self._buckets))
-            series["offset"] = offset
-            offset += rows.size
-            used += rows.nbytes + HEADER_BYTES + ODD_BYTES * len(series["odd"])
+                self._go_on_later()
+                break
+            series, size = self._one(name, min(each, self._buckets), numbers)
+            used += size + HEADER_BYTES + ODD_BYTES * len(series["odd"])
             found.append(series)
-            buffers.append(np.ascontiguousarray(rows, "<f8").tobytes())
-        self._seen_metrics = metrics.version
-        return found, b"".join(buffers)
+            sketch = metrics.sketches[name]
+            if sketch.forms is not None:
+                forms.append((series, sketch))
+                used += FORM_BYTES
+        for series, sketch in forms:  # their lines come after all points
+            assert sketch.forms is not None
+            series["form"] = form_part(self.run, sketch.forms, numbers)
+        return found
+
+    def _go_on_later(self) -> None:
+        """There is more, and nothing new has to come for it to be told."""
+        self._late, self._seen_metrics = True, -1
 
     def _due(self) -> list[str]:
         """The metrics that have something new, those that waited longest first."""
-        metrics = self.reader.metrics
+        metrics, now = self.reader.metrics, time.monotonic()
         due = []
         for name in metrics.shown:
-            sent = self._sent.get(name)
-            if sent is None or sent.count != metrics.sketches[name].count:
-                due.append((sent.at if sent else -1, name))
+            sent, sketch = self._sent.get(name), metrics.sketches[name]
+            if sent is None:
+                due.append((-1, name))
+            elif sent.count != sketch.count:
+                if sketch.forms is not None and now - sent.time < FORM_SECONDS:
+                    self._go_on_later()
+                else:
+                    due.append((sent.at, name))
         return [name for _, name in sorted(due)]
 
-    def _one(self, name: str, buckets: int) -> tuple[contract.Series, Floats]:
+    def _one(self, name: str, buckets: int, numbers: Numbers) -> tuple[contract.Series, int]:
         sketch, sent = self.reader.metrics.sketches[name], self._sent.get(name)
         rows = _appended(sketch, sent, buckets)
         append = sent is not None and rows is not None
@@ -210,7 +237,8 @@ class Feed:
             rows = sketch.buckets(buckets)
         known = sent.numbers if append and sent is not None else 0
         held = (sent.held if append and sent is not None else 0) + len(rows)
-        self._sent[name] = _Sent(sketch.count, sketch.numbers, held, self.seq)
+        self._sent[name] = _Sent(sketch.count, sketch.numbers, held, self.seq, time.monotonic())
+        last = "" if sketch.forms is not None else words(number(self.reader.metrics.last_of(name)), 200)
         return {
             "name": self._name(name),
             "kind": _kind(sketch),
@@ -218,11 +246,11 @@ class Feed:
             "count": sketch.count,
             "nonfinite": sketch.nonfinite,
             "odd": [(step, at, text) for place, step, at, text in sketch.odd if place >= known],
-            "last": words(number(self.reader.metrics.last_of(name)), 200),
-            "offset": 0,
+            "last": last,
+            "offset": numbers.add(rows),
             "points": len(rows),
             "columns": POINT if rows.shape[1] == 3 else BUCKET,
-        }, rows
+        }, rows.nbytes
 
     def _name(self, name: str) -> str:
         """The name as it is shown: one line, not too long, and no other metric's."""
@@ -291,9 +319,14 @@ class Feed:
         if kind == "hide":
             self.hidden = True
             return []
-        answer = {"range": self._range, "lines": self._lines, "search": self._search, "command": self._command}.get(
-            str(kind)
-        )
+        answer = {
+            "range": self._range,
+            "lines": self._lines,
+            "search": self._search,
+            "count": self._count,
+            "image": self._image,
+            "command": self._command,
+        }.get(str(kind))
         if answer is None or not isinstance(message.get("ask"), int):
             return []
         try:
@@ -361,6 +394,32 @@ class Feed:
         }
         return header, b""
 
+    def _count(self, message: dict[str, Any]) -> Message:
+        log = self._log_now()
+        wanted = str(message["text"])[:LONGEST_LINE]
+        count, before, go_on = log.count(wanted, int(message["from"]), int(message["at"]))
+        header: contract.Counted = {
+            "type": "counted",
+            "ask": message["ask"],
+            "count": count,
+            "before": before,
+            "total": log.total,
+            "next": go_on,
+        }
+        return header, b""
+
+    def _image(self, message: dict[str, Any]) -> Message:
+        sketch = self.reader.metrics.sketches.get(self._names.get(message["metric"], ""))
+        mime, data = image(self.run, sketch.forms if sketch is not None else None)
+        header: contract.Image = {
+            "type": "image",
+            "ask": message["ask"],
+            "metric": message["metric"],
+            "mime": mime,  # type: ignore[typeddict-item]  # one of the two
+            "size": len(data),
+        }
+        return header, data + bytes(-len(data) % 8)
+
     def _command(self, message: dict[str, Any]) -> Message:
         error: str | None = None
         if message.get("name") != "stop" or self._stop is None:
@@ -387,6 +446,8 @@ def _appended(sketch: Sketch, sent: _Sent | None, buckets: int) -> Floats | None
 
 
 def _kind(sketch: Sketch) -> contract.Kind:
+    if sketch.forms is not None and not sketch.numbers:
+        return "form"
     if sketch.numbers or sketch.kinds & NUMBER_KINDS:
         return "number"
     return "text" if sketch.kinds == 1 << form.STR else "other"

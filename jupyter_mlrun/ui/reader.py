@@ -1,4 +1,4 @@
-"""One run's files for all the views of it: what it is, its metrics, its logs, each read once while they grow.
+"""One run's files for all the views of it: what it is, its metrics, logs, system, cells, each read once as it grows.
 
 Reads the run directory; writes nothing.  What cannot be read is said in ``problem``.
 """
@@ -17,8 +17,10 @@ from jupyter_mlrun.errors import JupyterMLRunError
 from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.lines import COLOUR, LogLines, clean
+from jupyter_mlrun.store.livecells import CellReader
 from jupyter_mlrun.store.livemetrics import LiveReader
-from jupyter_mlrun.ui.contract import MOST_METRICS, Run
+from jupyter_mlrun.store.system import SystemReader
+from jupyter_mlrun.ui.contract import MOST_CELLS, MOST_METRICS, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,10 +28,14 @@ if TYPE_CHECKING:
 
     from jupyter_mlrun.records import RunState, Spec
     from jupyter_mlrun.rundir import RunDir
+    from jupyter_mlrun.ui.contract import Queue
+
+    Place = Callable[[], Mapping[str, Any] | None]
 
 THOROUGH_SECONDS = 3.0  # between two looks that trust no time stamp; whether an interactive run's process lives
 GIVEN_UP_SECONDS = 60.0  # a run that could not be read for so long will not be
 WAITING_SECONDS = 0.5
+SYSTEM_SECONDS = 1.0  # between two looks at what it uses of the machine, which is sampled more rarely
 MOST_ENTRIES = 100  # tags, parameters, inputs
 LONGEST = 1000  # characters of one
 REMOVED = "this run was removed"
@@ -51,9 +57,12 @@ class RunReader:
     Args:
         run: its directory.
         waiting: what it waits for, as the agent says now.
+        queue: where it stands in the queue, as ``agent.client.queue_of`` has it in ``details``.
     """
 
-    def __init__(self, run: RunDir, waiting: Callable[[], str | None] | None = None) -> None:
+    def __init__(
+        self, run: RunDir, waiting: Callable[[], str | None] | None = None, queue: Place | None = None
+    ) -> None:
         self.run = run
         self.version = 0  # rises with each change of anything
         self.about: Run | None = None
@@ -63,10 +72,15 @@ class RunReader:
         self.state: RunState | None = None
         self.metrics = LiveReader(run.metrics, MOST_METRICS)
         self._logs: dict[int, LogLines] = {}
-        self._waiting = waiting
-        self._waits: str | None = None
+        self.system = SystemReader(run)
+        self.system_version = 0
+        self.cells = CellReader(run.path, MOST_CELLS)
+        self._waiting, self._queue = waiting, queue
+        self._waits: tuple[str | None, Queue | None] = (None, None)
+        self._start: str | None = None
         self._mark: tuple[int, ...] = ()
-        self._thorough_at = self._waiting_at = -math.inf
+        self._thorough_at = self._waiting_at = self._system_at = -math.inf
+        self._system_problem: str | None = None
         self._said: tuple[int, list[str]] = (-1, [])
         self._problem_since: float | None = None
         self._given_up = False
@@ -96,6 +110,8 @@ class RunReader:
                     self._logs[0] = self._open(0, self.spec)  # whoever draws the run shows its end
                 for log in self._logs.values():
                     self.version += log.refresh()
+                self.version += self.cells.refresh()
+                self._look_at_system(now)
                 self._tell()
             self.problem, self._problem_since, self._given_up = None, None, False
         except UNREADABLE as problem:
@@ -103,6 +119,17 @@ class RunReader:
         if self.problem != before[1]:
             self.version += 1
         return self.version != before[0]
+
+    def _look_at_system(self, now: float) -> None:
+        if now - self._system_at < SYSTEM_SECONDS and not self.over:
+            return
+        self._system_at = now
+        try:
+            came, self._system_problem = self.system.read(), None
+        except UNREADABLE as problem:  # of a newer format, or damaged: the run is shown without
+            came, self._system_problem = False, words(f"{self.run.system.name}: {problem}")
+        self.system_version += came
+        self.version += came
 
     def _note(self, problem: BaseException, now: float) -> None:
         self.problem = self._words_of(problem)
@@ -130,6 +157,7 @@ class RunReader:
         spec, state = runs.read_spec(self.run), runs.observe(self.run)
         if (spec, state) != (self.spec, self.state):
             self.spec, self.state = spec, state
+            self._start = runs.start_of(self.run) or None if state.started is not None else None
             self.about = None
         self._mark = mark
 
@@ -152,21 +180,22 @@ class RunReader:
         waits = self._waits_now()
         if self._said[0] != self.metrics.version:
             self._said = (self.metrics.version, warnings(self.metrics))
-        said = self._said[1]
+        said = [*self._said[1], *([self._system_problem] if self._system_problem else [])]
         if self.about is None or waits != self._waits or said != self.about["warnings"]:
             self._waits = waits
             self.about = _about(self.run, self.spec, self.state, waits, said)
+            self.about["start"] = words(self._start) if self._start else None
             self.about_version += 1
             self.version += 1
 
-    def _waits_now(self) -> str | None:
+    def _waits_now(self) -> tuple[str | None, Queue | None]:
         assert self.state is not None
         if self._waiting is None or self.state.is_over or self.state.started is not None:
-            return None
+            return None, None
         now = time.monotonic()
         if now - self._waiting_at >= WAITING_SECONDS:
             self._waiting_at = now
-            return self._waiting()
+            return self._waiting(), _queue(self._queue() if self._queue is not None else None)
         return self._waits
 
     def log(self, rank: int) -> LogLines | None:
@@ -237,7 +266,20 @@ def warnings(metrics: Any) -> list[str]:
     return said
 
 
-def _about(run: RunDir, spec: Spec, state: RunState, waits: str | None, said: list[str]) -> Run:
+def _queue(found: Mapping[str, Any] | None) -> Queue | None:
+    if not found or not found.get("place"):
+        return None
+    by = found.get("by")
+    return {
+        "place": words(found["place"], 100),
+        "first": words(found.get("first") or "", 300),
+        "waits_for": words(found.get("waits_for") or "", 100),
+        "cure": words(found["cure"], 200) if found.get("cure") else None,
+        "by": float(by) if isinstance(by, (int, float)) else None,
+    }
+
+
+def _about(run: RunDir, spec: Spec, state: RunState, waits: tuple[str | None, Queue | None], said: list[str]) -> Run:
     reason = state.reason.text if state.reason is not None and state.status is not Status.COMPLETED else None
     stopping = state.status is Status.CANCEL_REQUESTED
     return {
@@ -250,7 +292,9 @@ def _about(run: RunDir, spec: Spec, state: RunState, waits: str | None, said: li
         "status": str(state.status),
         "shown": str(state.shown),
         "reason": words(reason) if reason else None,
-        "waiting": None if state.is_over else words(waits or state.note or "") or None,
+        "waiting": None if state.is_over else words(waits[0] or state.note or "") or None,
+        "queue": None if state.is_over else waits[1],
+        "start": None,
         "created": spec.created,
         "started": state.started,
         "ended": state.ended,
@@ -295,11 +339,11 @@ _readers: weakref.WeakValueDictionary[str, RunReader] = weakref.WeakValueDiction
 _lock = threading.Lock()
 
 
-def reader_of(run: RunDir, waiting: Callable[[], str | None] | None = None) -> RunReader:
+def reader_of(run: RunDir, waiting: Callable[[], str | None] | None = None, queue: Place | None = None) -> RunReader:
     """The reader that all views of *run* in this process share."""
     key = os.path.abspath(run.path)
     with _lock:
         found = _readers.get(key)
         if found is None:
-            found = _readers[key] = RunReader(run, waiting)
+            found = _readers[key] = RunReader(run, waiting, queue)
         return found

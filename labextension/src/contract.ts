@@ -16,12 +16,17 @@ export const MOST_LINES = 2000;
 export const LONGEST_LINE = 4096;
 /** points of a series that are no finite numbers, named one by one */
 export const MOST_ODD = 50;
+/** of a notebook, named one by one */
+export const MOST_CELLS = 1000;
+/** of one figure of the system that a view keeps */
+export const MOST_SAMPLES = 600;
 /** of a saved output's outermost element, beside `<this>-<view>` */
 export const STATIC_CLASS = 'jupyter-mlrun-static';
 
 export type Axis = 'step' | 'time';
-export type Kind = 'number' | 'text' | 'other';
+export type Kind = 'number' | 'text' | 'form' | 'other';
 export type Mode = 'append' | 'reset';
+export type CellState = 'running' | 'done' | 'failed';
 
 /** At the start, after a gap in `seq`, when shown again: the answer is a frame with `full`. */
 export interface Hello {
@@ -71,11 +76,43 @@ export interface AskSearch {
   backward: boolean;
 }
 
+/** How many lines contain a text, counted in slices: the answer is a `Counted`, or a `Refusal`. */
+export interface AskCount {
+  type: 'count';
+  ask: number;
+  text: string;
+  /** the first line looked at */
+  from: number;
+  /** those up to this line are counted apart, too */
+  at: number;
+}
+
+/** The newest image of a metric: the answer is an `Image`, or a `Refusal`. */
+export interface AskImage {
+  type: 'image';
+  ask: number;
+  metric: string;
+}
+
 /** Do something: the answer is a `Done`. */
 export interface AskCommand {
   type: 'command';
   ask: number;
   name: 'stop';
+}
+
+/** Where a waiting run stands in the queue of its machine. */
+export interface Queue {
+  /** 2nd of 5 */
+  place: string;
+  /** the run that is first in its lane */
+  first: string;
+  /** what the first lacks: runs|slots|cpus|memory|gpus|turn */
+  waits_for: string;
+  /** the option that would start this run now */
+  cure: string | null;
+  /** when it is expected to start */
+  by: number | null;
 }
 
 /** What is known of the run; times are Unix seconds. */
@@ -97,6 +134,10 @@ export interface Run {
   reason: string | null;
   /** what it waits for */
   waiting: string | null;
+  /** the same as data, where it waits in a queue */
+  queue: Queue | null;
+  /** how its first process started: `warm`, or `cold: ` and why */
+  start: string | null;
   created: number;
   started: number | null;
   ended: number | null;
@@ -111,6 +152,30 @@ export interface Run {
   links: [string, string][];
   /** one per rank */
   logs: string[];
+}
+
+/** A metric that is no series of numbers: rows, tables, images, charts' documents. The newest of each. */
+export interface Form {
+  /** row|table|list|image|confusion_matrix|accuracy_table|residuals|predictions */
+  form: string;
+  /** how often it was logged */
+  count: number;
+  /** rows in all */
+  total: number;
+  /** of the rows, or of the matrix */
+  columns: string[];
+  /** that are not sent */
+  more_columns: number;
+  /** the newest */
+  rows: string[][];
+  /** column, offset, points: each (row, min, max, last) in the buffer */
+  lines: [number, number, number][];
+  /** of a confusion matrix: a row per true class */
+  matrix: number[][] | null;
+  /** name of the image or document among the run's files */
+  file: string | null;
+  /** why it cannot be shown */
+  problem: string | null;
 }
 
 /** What came of one metric (`append`), or all of it anew (`reset`), with its numbers in the buffer. Points are in the order of their steps after a `reset`, in the order in which they were logged after an `append`: steps may repeat and go back, so a view sorts by its axis. A value may be NaN or infinite. */
@@ -133,6 +198,46 @@ export interface Series {
   points: number;
   /** step, time, value; or step, time, min, max, last of buckets */
   columns: string[];
+  /** where it has one that changed */
+  form?: Form;
+}
+
+/** What came of one figure of the system: (time, value) pairs in the buffer. */
+export interface Usage {
+  /** cpu, memory, processes, disk_read, disk_written, disk_free, gpu<n>, gpu<n>_memory */
+  name: string;
+  /** % (100 is one core, or a whole GPU), bytes, bytes/s, or nothing for a count */
+  unit: string;
+  mode: Mode;
+  /** the largest value that there can be */
+  most: number | null;
+  offset: number;
+  points: number;
+}
+
+/** What the run uses of its machine. */
+export interface System {
+  cores: number;
+  /** bytes */
+  memory: number;
+  /** name, bytes of memory */
+  gpus: [string, number][];
+  usage: Usage[];
+}
+
+/** How far a notebook run is; cells are counted from 1, text cells included. */
+export interface Cells {
+  total: number;
+  /** cells that are behind */
+  done: number;
+  current: number | null;
+  failed: number | null;
+  /** cell 5 of 12 */
+  said: string;
+  /** name of the exception that ended it */
+  error: string | null;
+  /** number, state, when it began, seconds */
+  changed: ([number, CellState, number, number | null])[];
 }
 
 /** The end of the log: `lines` replace everything from line `from` on (its last line may have been unfinished). */
@@ -166,6 +271,10 @@ export interface Frame {
   run?: Run;
   /** as above */
   log?: Log;
+  /** as above */
+  system?: System;
+  /** as above */
+  cells?: Cells;
   /** metrics that are not sent */
   more_series?: number;
 }
@@ -202,6 +311,27 @@ export interface Found {
   next: number | null;
 }
 
+/** How many lines of a slice contain a text. */
+export interface Counted {
+  type: 'counted';
+  ask: number;
+  count: number;
+  /** of them, those up to the line that was asked for */
+  before: number;
+  total: number;
+  /** where the next slice begins; null: that was the last */
+  next: number | null;
+}
+
+/** A picture: its bytes are the first `size` of the buffer, which is as long as a multiple of 8. */
+export interface Image {
+  type: 'image';
+  ask: number;
+  metric: string;
+  mime: 'image/png' | 'image/jpeg';
+  size: number;
+}
+
 /** What became of a command. */
 export interface Done {
   type: 'done';
@@ -216,6 +346,6 @@ export interface Refusal {
   error: string;
 }
 
-export type FromView = Hello | Hide | AskRange | AskLines | AskSearch | AskCommand;
+export type FromView = Hello | Hide | AskRange | AskLines | AskSearch | AskCount | AskImage | AskCommand;
 
-export type FromPython = Frame | Range | Lines | Found | Done | Refusal;
+export type FromPython = Frame | Range | Lines | Found | Counted | Image | Done | Refusal;
