@@ -133,9 +133,7 @@ class Queue(TypedDict):
     by: float | None  # when it is expected to start
 
 
-class Run(TypedDict):
-    """What is known of the run; times are Unix seconds."""
-
+class _Run(TypedDict):
     id: str
     name: str  # the name given to it, else its id
     title: str  # the name given to it, else its experiment
@@ -146,8 +144,6 @@ class Run(TypedDict):
     shown: str  # the status for people: NotResponding where it cannot be seen
     reason: str | None  # why it ended as it did
     waiting: str | None  # what it waits for
-    queue: Queue | None  # the same as data, where it waits in a queue
-    start: str | None  # how its first process started: `warm`, or `cold: ` and why
     created: float
     started: float | None
     ended: float | None
@@ -159,6 +155,13 @@ class Run(TypedDict):
     inputs: list[str]
     links: list[tuple[str, str]]  # label, href
     logs: list[str]  # one per rank
+
+
+class Run(_Run, total=False):
+    """What is known of the run; times are Unix seconds."""
+
+    queue: Queue | None  # the same as data, where it waits in a queue
+    start: str | None  # how its first process started: `warm`, or `cold: ` and why
 
 
 class Form(TypedDict):

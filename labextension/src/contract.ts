@@ -134,10 +134,6 @@ export interface Run {
   reason: string | null;
   /** what it waits for */
   waiting: string | null;
-  /** the same as data, where it waits in a queue */
-  queue: Queue | null;
-  /** how its first process started: `warm`, or `cold: ` and why */
-  start: string | null;
   created: number;
   started: number | null;
   ended: number | null;
@@ -152,6 +148,10 @@ export interface Run {
   links: [string, string][];
   /** one per rank */
   logs: string[];
+  /** the same as data, where it waits in a queue */
+  queue?: Queue | null;
+  /** how its first process started: `warm`, or `cold: ` and why */
+  start?: string | null;
 }
 
 /** A metric that is no series of numbers: rows, tables, images, charts' documents. The newest of each. */
