@@ -31,6 +31,8 @@ export interface Situation {
   stopping: boolean;
   /** why stop failed */
   failed: string | null;
+  /** what tells of the run; a server is meant to be back, a kernel is not */
+  teller?: 'kernel' | 'server';
 }
 
 export class Header {
@@ -147,7 +149,10 @@ export class Header {
       notes.push(['bad', this.store.problem]);
     }
     if (situation.link === 'lost') {
-      notes.push(['wait', run.over ? LOST_OVER() : LOST()]);
+      const server = situation.teller === 'server';
+      notes.push(['wait', server ? LOST_SERVER() : run.over ? LOST_OVER() : LOST()]);
+    } else if (situation.waiting && situation.teller === 'server') {
+      notes.push(['wait', SLOW()]);
     } else if (situation.waiting) {
       notes.push(['wait', situation.stopping ? BUSY_STOP() : BUSY()]);
     }
@@ -176,10 +181,12 @@ export class Header {
 const LOST = (): string =>
   t('The kernel that fed this view is gone: it shows what it saw last. The run itself goes on. Run its cell’s “_run” or “%mlrun show” for a view that moves.');
 const LOST_OVER = (): string => t('The kernel that fed this view is gone: it shows the run as it ended.');
+const LOST_SERVER = (): string => t('The server does not answer: this is what it said last. It goes on by itself as soon as it does.');
+const SLOW = (): string => t('Waiting for the server.');
 const BUSY = (): string => t('Waiting for the kernel: it is busy with another cell. Status, charts and log go on.');
 const BUSY_STOP = (): string => t('Waiting for the kernel: it is busy with another cell, and stops the run as soon as it answers.');
 
-function look(status: string): [Icon, string] {
+export function look(status: string): [Icon, string] {
   return Object.hasOwn(LOOKS, status) ? (LOOKS[status] as [Icon, string]) : ['unknown', 'dim'];
 }
 
