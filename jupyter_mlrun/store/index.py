@@ -69,6 +69,13 @@ create index if not exists by_over on runs (over);
 create table if not exists folders (path primary key, mtime, runs) without rowid;
 pragma user_version = {_VERSION};
 """
+# "+": not by the index of times; where that is damaged, SQLite passes over lines without a word
+_LATEST = "select path from runs where {} order by +created desc limit :limit"
+# in whole milliseconds, since a sum of floats depends on its order; once by the index of times, once by the lines
+_TIMES = [
+    f"select sum(cast(created * 1000 as integer)) from runs {how}"
+    for how in ("indexed by by_created", "where crc is not null")
+]
 _INSERT = f"insert or replace into runs values ({', '.join('?' * (len(_COLUMNS) + 1))})"
 _SEEN = "insert or replace into folders values (?, ?, ?)"
 
@@ -267,8 +274,7 @@ def _indexed(
     wanted = "(:experiment is null or experiment = :experiment)"
     query = f"select {', '.join(_COLUMNS)}, crc from runs where {wanted}"
     if limit is not None:
-        latest = f"select path from runs where {wanted} order by created desc limit :limit"
-        query += f" and (not over or path in ({latest}))"
+        query += f" and (not over or path in ({_LATEST.format(wanted)}))"
     values_of = {"experiment": experiment, "limit": limit}
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as base:
@@ -278,13 +284,23 @@ def _indexed(
             seen = base.execute("select path, mtime, runs from folders").fetchall()
             found = [_row(values) for values in base.execute(query, values_of)]
             total = base.execute("select count(*) from runs").fetchone()[0]
-            fitting = base.execute(f"select count(*) from runs where {wanted}", values_of).fetchone()[0]
-            if total != sum(count for _, _, count in seen) or len(found) < min(fitting, limit or fitting):
+            if total != sum(count for _, _, count in seen) or not _has_latest(base, wanted, values_of, found):
                 return [], {}  # lines are missing
             return found, {path: mtime for path, mtime, _ in seen}
     except (sqlite3.Error, ValueError, TypeError, OverflowError):
         # damaged or just being replaced: the directories have everything
         return [], {}
+
+
+def _has_latest(base: sqlite3.Connection, wanted: str, values_of: dict[str, Any], found: list[Row]) -> bool:
+    """Whether all that should have been found was, and the index of times tells the same times as the lines."""
+    fitting = base.execute(f"select count(*) from runs where {wanted}", values_of).fetchone()[0]
+    limit = values_of["limit"]
+    if limit is None:
+        return bool(len(found) >= fitting)
+    paths = {path for (path,) in base.execute(_LATEST.format(wanted), values_of)}
+    whole = len(paths) == min(fitting, limit) and paths <= {row.path for row in found}
+    return whole and len({base.execute(times).fetchone() for times in _TIMES}) == 1
 
 
 def indexed_paths(workspace: WorkspaceDir) -> set[str] | None:
