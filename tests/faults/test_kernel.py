@@ -83,7 +83,12 @@ class Kernel:
 
     def updates(self, display_id: str, until_seen: str) -> list[str]:
         """The HTML of the updates of a display, up to the first that has *until_seen*."""
-        found: list[str] = []
+        # some may have come while the cell ran
+        before = [m["content"] for m in self.seen if m["msg_type"] in {"display_data", "update_display_data"}]
+        of_it = [one for one in before if one.get("transient", {}).get("display_id") == display_id]
+        found = [one["data"]["text/html"] for one in of_it]
+        if found and until_seen in found[-1]:
+            return found
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             message = self.client.get_iopub_msg(timeout=PATIENCE)
