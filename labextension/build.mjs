@@ -1,5 +1,5 @@
-// Bundles the live view for anywidget: one ES module and one style sheet, with everything in them.
-// Reads labextension/src/widget.ts and labextension/style/widget.css; writes jupyter_mlrun/ui/static/ (git-ignored).
+// Bundles the live view for anywidget, and the pages of the server: for each one ES module and one style sheet, with
+// everything in them.  Reads labextension/src/ and labextension/style/; writes jupyter_mlrun/ui/static/ (git-ignored).
 // With --demo: also the page on which the view is tested and pictured without Jupyter, to build/demo/.
 
 import { copyFileSync, readFileSync } from 'node:fs';
@@ -10,13 +10,13 @@ const shared = { bundle: true, minify: true, format: 'esm', target: 'es2022', le
 
 await build({
   ...shared,
-  entryPoints: { widget: 'labextension/src/widget.ts' },
+  entryPoints: { widget: 'labextension/src/widget.ts', page: 'labextension/src/page/page.ts' },
   outdir: 'jupyter_mlrun/ui/static',
   banner: { js: `/*! contains uPlot\n${licence}\n*/` }
 });
 await build({
   ...shared,
-  entryPoints: { widget: 'labextension/style/widget.css' },
+  entryPoints: { widget: 'labextension/style/widget.css', page: 'labextension/style/page.css' },
   outdir: 'jupyter_mlrun/ui/static'
 });
 if (process.argv.includes('--demo')) {
