@@ -24,7 +24,7 @@ def ui(port: int | None, ip: str | None, no_browser: bool, more: tuple[str, ...]
         arguments.append("--no-browser")
     from jupyter_mlrun.server.app import MLRunApp  # a second of imports, for this verb alone
 
-    MLRunApp.launch_instance(arguments)
+    MLRunApp.launch_instance(arguments)  # type: ignore[no-untyped-call]  # jupyter_server has no type for it
 
 
 VERBS = (ui,)

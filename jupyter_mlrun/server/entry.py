@@ -43,6 +43,7 @@ class Entry:
         self._last: dict[str, Any] = row.metrics
         self._spark: tuple[str, list[float | None]] | None = None
         self._read = False
+        self._line: tuple[int, str | None, RunRow] | None = None
         self._parent: str | None = None  # empty: none
         self._beaten = -1e9
         self._first_tags = row.tags
@@ -80,7 +81,7 @@ class Entry:
             tags=notes.over(self._first_tags, said),
             display_name=said.get("display_name", self._first_name),
         )
-        different, self.row, self._hay = changed != self.row, changed, None
+        different, self.row, self._hay, self._line = changed != self.row, changed, None, None
         return different
 
     # ---- what it is
@@ -134,6 +135,11 @@ class Entry:
         return self._last
 
     @property
+    def has_metrics(self) -> bool:
+        """Whether the last values are known, and will not change."""
+        return self.row.over and (self._read or bool(self._last))
+
+    @property
     def needs_spark(self) -> bool:
         """Whether there is something of its metrics that has not been read."""
         if self.row.over:
@@ -158,6 +164,7 @@ class Entry:
         return moved
 
     def _take(self, pulse: Pulse) -> None:
+        self._line = None
         lasts = pulse.lasts()
         if not self.row.over or not self._last:
             self._last = lasts
@@ -181,7 +188,14 @@ class Entry:
     # ---- its line
 
     def line(self, waiting: str | None) -> RunRow:
-        """As a list shows it."""
+        """As a list shows it; not to be changed."""
+        known = self._line
+        moves = not self.row.over and self._spec is not None and self._spec.kind == "notebook"
+        if known is None or moves or known[:2] != (self.version, waiting):
+            known = self._line = (self.version, waiting, self._draw(waiting))
+        return known[2]
+
+    def _draw(self, waiting: str | None) -> RunRow:
         row, spec, state = self.row, self.spec, self._state
         status = str(state.status) if state is not None else row.status
         progress, fraction = self._progress(spec)

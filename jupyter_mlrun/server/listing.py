@@ -42,6 +42,8 @@ class Shelf:
         self.by_path: dict[str, Entry] = {}
         self.by_id: dict[str, Entry] = {}
         self._numbers = count(1)
+        self._members = 0  # rises when a run comes, goes, or is another object
+        self._ordered: tuple[int, list[Entry]] = (-1, [])
         self._folders: dict[str, int] = {}  # each experiment's folder as it was when it was read
         self._active: dict[str, Entry] = {}
         self._refreshed = 0.0
@@ -51,8 +53,11 @@ class Shelf:
 
     @property
     def entries(self) -> list[Entry]:
-        """All runs, in no order."""
-        return list(self.by_path.values())
+        """All runs, the newest first; not to be changed."""
+        if self._ordered[0] != self._members:
+            found = sorted(self.by_path.values(), key=lambda one: (one.row.created, one.row.run_id), reverse=True)
+            self._ordered = (self._members, found)
+        return self._ordered[1]
 
     @property
     def active(self) -> list[Entry]:
@@ -90,6 +95,7 @@ class Shelf:
 
     def _put(self, entry: Entry) -> None:
         entry.version = self.version = next(self._numbers)
+        self._members += 1
         old = self.by_path.get(entry.path)
         if old is not None:
             old.close()
@@ -104,6 +110,7 @@ class Shelf:
         entry = self.by_path.pop(path, None)
         if entry is not None:
             entry.close()
+            self._members += 1
             self.by_id.pop(entry.row.run_id, None)
             self._active.pop(path, None)
             self.version = next(self._numbers)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import BadInput
@@ -59,10 +60,17 @@ class Question:
                 return False
         return self.parent is None or entry.parent == self.parent
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether every run fits, whatever its status and experiment."""
+        return not (self.words or self.tags or self.compute or self.parent)
+
     def has_status(self, entry: Entry) -> bool:
         """Whether its status is one of those that are wanted."""
         wanted = self.statuses
-        return not wanted or entry.row.status.lower() in wanted or ("over" if entry.row.over else "active") in wanted
+        if not wanted:
+            return True
+        return entry.row.status.lower() in wanted or ("over" if entry.row.over else "active") in wanted
 
 
 def _tag(text: str) -> tuple[str, str | None]:
@@ -71,43 +79,31 @@ def _tag(text: str) -> tuple[str, str | None]:
 
 
 class Window:
-    """What is shown of the runs that fit."""
+    """What is shown of the runs that fit; *entries* come the newest first."""
 
     def __init__(self, entries: Sequence[Entry], asked: Question) -> None:
-        self.counts: dict[str, int] = {}
-        by_experiment: dict[str, list[int]] = {}
-        found: list[Entry] = []
-        for entry in entries:
-            if not asked.fits(entry):
-                continue
-            row = entry.row
-            here = asked.experiment is None or row.experiment == asked.experiment
-            if here:
-                self.counts[row.status] = self.counts.get(row.status, 0) + 1
-            if asked.has_status(entry):
-                pair = by_experiment.setdefault(row.experiment, [0, 0])
-                pair[0] += 1
-                pair[1] += not row.over
-                if here:
-                    found.append(entry)
+        fitting = entries if asked.takes_all else [entry for entry in entries if asked.fits(entry)]
+        chosen = fitting if not asked.statuses else [entry for entry in fitting if asked.has_status(entry)]
+        experiment = asked.experiment
+        here = fitting if experiment is None else [one for one in fitting if one.row.experiment == experiment]
+        found = chosen if experiment is None else [one for one in chosen if one.row.experiment == experiment]
+        self.counts: dict[str, int] = dict(Counter([entry.row.status for entry in here]))
+        by_experiment = Counter([entry.row.experiment for entry in chosen])
+        active = Counter([entry.row.experiment for entry in chosen if not entry.row.over])
+        self.experiments: list[ExperimentCount] = [
+            {"name": name, "runs": runs, "active": active[name]} for name, runs in sorted(by_experiment.items())
+        ]
         self.total = len(found)
         self.entries = _ordered(found, asked)[asked.offset : asked.offset + asked.limit]
-        self.experiments: list[ExperimentCount] = [
-            {"name": name, "runs": runs, "active": active} for name, (runs, active) in sorted(by_experiment.items())
-        ]
 
 
-def _ordered(entries: list[Entry], asked: Question) -> list[Entry]:
-    entries = sorted(entries, key=_created, reverse=True)  # what is equal: the newest first
+def _ordered(entries: Sequence[Entry], asked: Question) -> Sequence[Entry]:
     if asked.sort == "created":
         return entries if asked.down else entries[::-1]
     if asked.sort.startswith(_METRIC):
         return _by_metric(entries, asked.sort[len(_METRIC) :], down=asked.down)
+    # what is equal stays as it came: the newest first
     return sorted(entries, key=_key(asked.sort), reverse=asked.down)
-
-
-def _created(entry: Entry) -> tuple[float, str]:
-    return entry.row.created, entry.row.run_id
 
 
 def _key(sort: str) -> Callable[[Entry], Any]:

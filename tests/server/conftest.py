@@ -72,7 +72,7 @@ class Server:
             self.app.config.IdentityProvider.token = TOKEN
             self.app.initialize(argv=[], find_extensions=False)
             self.app.start_app()
-            self.loop.run_until_complete(self.app._post_start())
+            self.loop.run_until_complete(self.app._post_start())  # type: ignore[no-untyped-call]
             self.loop.call_soon(self.ready.set)
             self.loop.run_forever()
             self.loop.run_until_complete(self.app._cleanup())

@@ -116,7 +116,7 @@ def test_a_route_without_authentication_is_found(server: Server) -> None:
         def check_xsrf_cookie(self) -> None:
             return
 
-    server.app.web_app.add_handlers(".*$", [("/jupyter-mlrun-open", Open)])
+    server.app.web_app.add_handlers(".*$", [("/jupyter-mlrun-open", Open)])  # type: ignore[no-untyped-call]
     found = [route for route in routes(server) if route.handler is Open]
     assert refused(server, found, token=None)[0] == "GET /jupyter-mlrun-open: 200"
 
