@@ -185,9 +185,16 @@ export class CompareView {
       if (chart.visible) {
         const colour = (run: string): string => style.getPropertyValue(`--mlr-run-${this.colour(run)}`).trim();
         const dashed = (run: string): boolean => this.runs.indexOf(run) >= COLOURS;
-        void chart.draw(this.server, runs, { ...this.look }, run => ({ colour: colour(run), dashed: dashed(run) }));
+        void chart.draw(this.server, this.having(chart.name, runs), { ...this.look }, run => ({ colour: colour(run), dashed: dashed(run) }));
       }
     }
+  }
+
+  /** Those of *runs* that logged this metric. */
+  private having(metric: string, runs: readonly RunRow[]): RunRow[] {
+    const row = this.found?.rows.find(one => one.section === 'metrics' && one.name === metric);
+    const ids = this.found?.runs.map(({ id }) => id) ?? [];
+    return runs.filter(run => !row || row.values[ids.indexOf(run.id)] !== null);
   }
 
   private toolbar(signal: AbortSignal): void {
@@ -243,12 +250,12 @@ class Overlay {
   private axis: Look['axis'] = 'step';
 
   constructor(
-    private readonly name: string,
+    readonly name: string,
     palette: ConstructorParameters<typeof Lines>[1],
     group: string
   ) {
     const title = h('h4', { class: 'metric', title: name }, name || t('(no name)'));
-    this.element = h('article', { class: 'card' }, h('div', { class: 'top' }, title, this.at), this.place, this.state.element, this.values);
+    this.element = h('article', { class: 'card', 'data-form': 'chart' }, h('div', { class: 'top' }, title, this.at), this.place, this.state.element, this.values);
     put(this.place, 'aria-label', t('{name} of all runs. Arrow keys move, Escape shows all.', { name }));
     this.lines = new Lines(this.place, palette, (x, found) => this.point(x, found), group);
     keys(this.place, this.lines);
@@ -270,9 +277,8 @@ class Overlay {
     }
     this.fresh = true;
     const current = this.latest.begin();
-    const having = runs.filter(run => Object.hasOwn(run.metrics, this.name) || run.metrics[this.name] !== undefined || !this.kept.size || this.kept.has(`${run.id} ${look.axis}`));
     try {
-      await Promise.all(having.map(async run => {
+      await Promise.all(runs.map(async run => {
         const key = `${run.id} ${look.axis}`;
         if (!this.asked.has(key)) {
           this.asked.add(key);
@@ -299,6 +305,8 @@ class Overlay {
       const columns = this.kept.get(`${run.id} ${look.axis}`);
       return columns ? [{ run, line: { ...lineOf(columns, look, run.started ?? run.created), ...dress(run.id) } }] : [];
     });
+    // a single value, or a text, is in the table below: there is no curve of it
+    show(this.element, drawn.some(({ line }) => line.x.length > 1));
     this.names = drawn.map(({ run, line }) => ({ label: run.name, colour: line.colour }));
     this.lines.draw(drawn.map(({ line }) => line), look);
     this.point(null, []);

@@ -17,13 +17,13 @@ export interface EndActions {
 /** The panel of a run that did not end well; null for one that did. */
 export function endView(run: RunFull, actions: EndActions): HTMLElement | null {
   const end = run.end;
-  if (!end || (end.status === 'Completed' && !end.reason)) {
+  if (!end || end.status === 'Completed') {
     return null;
   }
-  const look = end.status === 'Completed' || end.status === 'Canceled' ? 'dim' : 'bad';
+  const look = end.status === 'Canceled' ? 'dim' : 'bad';
   const panel = h('section', { class: 'end', 'data-look': look, 'aria-label': t('How it ended') });
   panel.append(h('h3', {}, end.reason || end.status), h('p', { class: 'how' }, how(end)));
-  if (end.error) {
+  if (end.error && !end.reason.includes(end.error)) {
     panel.append(h('pre', { class: 'error' }, end.error));
   }
   panel.append(...trace(run, end, actions), ...lastLines(end, actions));
@@ -41,8 +41,8 @@ export function endView(run: RunFull, actions: EndActions): HTMLElement | null {
 
 function how(end: End): string {
   const words = [
-    end.exit_code === null ? '' : t('exit code {n}', { n: end.exit_code }),
-    end.signal === null ? '' : t('signal {n}', { n: end.signal }),
+    end.exit_code === null || /exit code/.test(end.reason) ? '' : t('exit code {n}', { n: end.exit_code }),
+    end.signal === null || /signal/.test(end.reason) ? '' : t('signal {n}', { n: end.signal }),
     end.guess ? t('nobody saw the end: this is a guess') : ''
   ];
   return words.filter(Boolean).join(' · ');

@@ -153,7 +153,9 @@ export class Lines {
 
   private height(low: number, high: number): [number, number] {
     if (!this.look.logarithmic) {
-      return this.floor === null || low > high ? range(low, high, 0.06) : range(Math.min(low, this.floor), high, 0.06);
+      const floor = this.floor === null || low > high ? low : Math.min(low, this.floor);
+      // what was always nothing has no range of its own
+      return this.floor !== null && high === floor ? [floor, floor + 1] : range(floor, high, 0.06);
     }
     const pad = Math.max((high - low) * 0.06, 0.02);
     return low <= high ? [low - pad, high + pad] : [0, 1];

@@ -35,6 +35,7 @@ export class Overview {
     const mayRerun = about?.can_execute !== false && run.kind !== 'interactive';
     const end = endView(run, { ...this.actions, rerun: mayRerun ? this.actions.rerun : null });
     this.end.replaceChildren(...(end ? [end] : []));
+    this.element.toggleAttribute('data-end', end !== null);
     this.tags.draw(run.tags, about?.can_write !== false);
     const blocks = [
       run.description && block(t('Description'), h('p', { class: 'words' }, run.description)),
@@ -44,7 +45,7 @@ export class Overview {
       block(t('Run'), table(this.facts(run))),
       block(t('Times'), table(times(run))),
       block(t('Resources'), table(resources(run))),
-      block(t('Environment'), table([...run.environment, [t('Variables'), run.variables.join(', ')]])),
+      block(t('Environment'), table([...run.environment, [t('Variables'), variables(run)]])),
       block(t('Git'), table(git(run))),
       block(t('Inputs'), list(run.inputs.map(input))),
       block(t('Code'), table(this.code(run)), leftOut(run)),
@@ -91,6 +92,15 @@ export class Overview {
 }
 
 const CLIENTS = (): Record<string, string> => ({ notebook: t('a notebook'), cli: t('the command line'), sdk: t('a program') });
+
+/** Their names; many are behind a word. */
+function variables({ variables: names }: RunFull): Cell | null {
+  if (names.length <= 4) {
+    return names.join(', ') || null;
+  }
+  const title = plural(names.length, 'One name', '{n} names');
+  return h('details', {}, h('summary', {}, title), h('span', {}, names.join(', ')));
+}
 
 function none(text: string): HTMLElement {
   return h('p', { class: 'none' }, text);

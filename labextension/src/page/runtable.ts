@@ -199,7 +199,7 @@ function spark(values: readonly (number | null)[]): SVGSVGElement {
     d += `${pen ? 'L' : 'M'}${x.toFixed(1)} ${y.toFixed(1)}`;
     pen = true;
   });
-  for (const [name, value] of [['viewBox', '0 0 60 20'], ['class', 'spark'], ['aria-hidden', 'true']]) {
+  for (const [name, value] of [['viewBox', '0 0 60 20'], ['class', 'run-spark'], ['aria-hidden', 'true']]) {
     svg.setAttribute(name as string, value as string);
   }
   path.setAttribute('d', d);

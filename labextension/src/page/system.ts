@@ -111,7 +111,7 @@ class Figure {
     palette: () => Palette,
     group: string
   ) {
-    this.element = h('article', { class: 'card' }, h('div', { class: 'top' }, h('h4', { class: 'metric' }, title), this.at, this.value), this.place);
+    this.element = h('article', { class: 'card', 'data-form': 'chart' }, h('div', { class: 'top' }, h('h4', { class: 'metric' }, title), this.at, this.value), this.place);
     this.lines = new Lines(this.place, palette, (x, values) => this.point(x, values[0] ?? null), group, 0);
     keys(this.place, this.lines);
   }
