@@ -14,7 +14,7 @@ export function codeView(text: string, label: string, marked: number | null = nu
   const lines = all.slice(0, MOST);
   const gutter = h('pre', { class: 'gutter', 'aria-hidden': 'true' }, lines.map((_, i) => first + i).join('\n'));
   const code = h('pre', { class: 'text' }, lines.join('\n'));
-  const sheet = h('div', { class: 'sheet' }, gutter, code);
+  const sheet = h('div', { class: 'code-sheet' }, gutter, code);
   if (marked !== null && marked >= first && marked < first + lines.length) {
     const bar = h('div', { class: 'marked', 'aria-hidden': 'true' });
     bar.style.top = `${(marked - first) * LINE}px`;

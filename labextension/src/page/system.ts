@@ -16,7 +16,7 @@ const LOOK: Look = { axis: 'time', logarithmic: false, smoothing: 0 };
 let groups = 0;
 
 export class System {
-  readonly element = h('div', { class: 'system' });
+  readonly element = h('div', { class: 'system-tab' });
   private readonly state = new State();
   private readonly facts = h('div', { class: 'blocks' });
   private readonly grid = h('div', { class: 'lines-grid' });
