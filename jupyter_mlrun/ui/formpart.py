@@ -53,7 +53,8 @@ def form_part(run: RunDir, found: FormSketch, numbers: Numbers) -> contract.Form
     if found.kind in TABLES:
         made["columns"] = [words(name, NAME_CHARS) for name in found.columns]
         made["rows"] = [[_cell(cell) for cell in row] for row in found.rows]
-        made["lines"] = _lines(found, numbers)
+        if found.kind == "row":
+            made["lines"] = _lines(found, numbers)
         return made
     artifact = found.newest.get("artifact")
     made["file"] = words(artifact, NAME_CHARS) if artifact else None

@@ -1,6 +1,6 @@
 // The other end of the view without Python: a run made up here, which answers as ui/feed.py does.
 
-import type { Frame, FromView, Run, Series } from '../src/contract.js';
+import type { Cells, Form, Frame, FromView, Run, Series, System } from '../src/contract.js';
 
 export interface Made {
   name: string;
@@ -8,6 +8,15 @@ export interface Made {
   last: string;
   /** step, time, value */
   points: [number, number, number][];
+  form?: Form;
+}
+
+/** Figures of the machine: name, unit, most, values every 2 s. */
+export interface Used {
+  cores: number;
+  memory: number;
+  gpus: [string, number][];
+  figures: [string, string, number | null, number[]][];
 }
 
 export const RUN: Run = {
@@ -47,6 +56,10 @@ export class Feed {
   readonly heard: FromView[] = [];
   problem: string | null = null;
   dropped: string | null = null;
+  used: Used | null = null;
+  cells: Cells | null = null;
+  /** a picture's bytes, as text of base64 */
+  picture = '';
   now: () => number = () => 1_790_000_189;
   private seq = 0;
   private waiting: FromView[] = [];
@@ -79,8 +92,12 @@ export class Feed {
       rows.forEach(row => numbers.push(...row));
       return described(metric, 'reset', offset, rows.length);
     });
+    series.forEach(one => {
+      one.form &&= { ...one.form, lines: lines(one.form, numbers) };
+    });
     const from = Math.max(0, this.total - 500);
-    this.push({ full: true, run: this.run, series, log: this.log(from) }, numbers);
+    const more = { ...(this.used ? { system: this.system(this.used, numbers) } : {}), ...(this.cells ? { cells: this.cells } : {}) };
+    this.push({ full: true, run: this.run, series, log: this.log(from), ...more }, numbers);
   }
 
   /** New points of a metric, as they come while a run moves. */
@@ -121,6 +138,15 @@ export class Feed {
     this.send({ ...head, ...parts }, [view]);
   }
 
+  private system({ cores, memory, gpus, figures }: Used, numbers: number[]): System {
+    const usage = figures.map(([name, unit, most, values]) => {
+      const offset = numbers.length;
+      values.forEach((value, i) => numbers.push((this.run.started ?? 0) + 2 * i, value));
+      return { name, unit, most, mode: 'reset' as const, offset, points: values.length };
+    });
+    return { cores, memory, gpus, usage };
+  }
+
   private log(from: number): Frame['log'] & object {
     const lines = Array.from({ length: this.total - from }, (_, i) => this.line(from + i));
     const { total, dropped } = this;
@@ -136,6 +162,16 @@ export class Feed {
       this.send({ type: 'lines', ask: message.ask, from: message.from, lines, total: this.total }, []);
     } else if (message.type === 'search') {
       this.send({ type: 'found', ask: message.ask, line: this.find(message), total: this.total, searched: 'all', next: null }, []);
+    } else if (message.type === 'count') {
+      const all = Array.from({ length: this.total }, (_, i) => i).filter(i => this.line(i).toLowerCase().includes(message.text.toLowerCase()));
+      const slice = all.filter(i => i >= message.from && i < message.from + 100_000);
+      const next = message.from + 100_000 < this.total ? message.from + 100_000 : null;
+      this.send({ type: 'counted', ask: message.ask, count: slice.length, before: slice.filter(i => i <= message.at).length, total: this.total, next }, []);
+    } else if (message.type === 'image') {
+      const bytes = Uint8Array.from(atob(this.picture), char => char.charCodeAt(0));
+      const padded = new Uint8Array(Math.ceil(bytes.length / 8) * 8);
+      padded.set(bytes);
+      this.send({ type: 'image', ask: message.ask, metric: message.metric, mime: 'image/png', size: bytes.length }, [new DataView(padded.buffer)]);
     } else if (message.type === 'range') {
       this.range(message);
     } else if (message.type === 'command') {
@@ -169,7 +205,8 @@ function described(metric: Made, mode: Series['mode'], offset: number, points: n
   const odd = metric.points.filter(p => !Number.isFinite(p[2])).map((p): [number, number, string] => [p[0], p[1], 'NaN']);
   const columns = mode === 'reset' ? ['step', 'time', 'min', 'max', 'last'] : ['step', 'time', 'value'];
   const { name, kind, last } = metric;
-  return { name, kind, last, mode, offset, points, columns, count: metric.points.length, nonfinite: odd.length, odd: odd.slice(-50) };
+  const form = metric.form ? { form: metric.form } : {};
+  return { name, kind, last, mode, offset, points, columns, count: metric.points.length, nonfinite: odd.length, odd: odd.slice(-50), ...form };
 }
 
 /** step, time, min, max, last of at most *most* buckets. */
@@ -184,4 +221,17 @@ function bucketed(points: readonly [number, number, number][], most: number): nu
     rows.push([step, time, none ? NaN : Math.min(...values), none ? NaN : Math.max(...values), last]);
   }
   return rows;
+}
+
+/** A line for each column of numbers of a made-up table. */
+function lines(form: Form, numbers: number[]): [number, number, number][] {
+  return form.columns.flatMap((_, column): [number, number, number][] => {
+    const values = form.rows.map(row => Number(row[column]));
+    if (form.form !== 'row' || form.rows.length < 2 || values.some(Number.isNaN)) {
+      return [];
+    }
+    const offset = numbers.length;
+    values.forEach((value, i) => numbers.push(i, value, value, value));
+    return [[column, offset, values.length]];
+  });
 }

@@ -22,7 +22,8 @@ MOST_ROWS = 2000
 ROWS = "document.querySelectorAll('.mlr-live .row').length"
 EVIL = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>'
 # one picture each; `lines` and `long` on the tab that they are about
-SCENES = ("queued", "running", "completed", "failed", "empty", "metrics", "lines", "long", "hostile")
+SCENES = ("queued", "waiting", "running", "completed", "failed", "empty", "metrics", "lines", "long", "hostile")
+SCENES += ("forms", "notebook", "notebook_failed")
 TABS = {"lines": "Log", "long": "Charts"}
 
 
@@ -331,15 +332,94 @@ def test_search_goes_to_matches_around_the_end(demo: Open) -> None:
     field = page.view.get_by_label("Search the log")
     field.fill("The NEEDLE")
     field.press("Enter")
-    expect(page.view.locator(".result")).to_have_text("Line 123,457")
+    expect(page.view.locator(".result")).to_have_text("1 of 1 · line 123,457")
     expect(page.view.locator('.row[data-n="123457"] mark')).to_have_text("the needle")
     expect(page.view.locator(".row[data-found]")).to_have_attribute("data-n", "123457")
     page.picture("search")
     page.view.get_by_role("button", name="Next match").click()  # once around
-    expect(page.view.locator(".result")).to_have_text("Line 123,457")
+    expect(page.view.locator(".result")).to_have_text("1 of 1 · line 123,457")
     field.fill("not there")
     field.press("Shift+Enter")
     expect(page.view.locator(".result")).to_have_text("No match")
+
+
+def test_matches_are_numbered(demo: Open) -> None:
+    page = demo("running")
+    page.tab("Log")
+    result, field = page.view.locator(".result"), page.view.get_by_label("Search the log")
+    field.fill("validated")
+    page.view.locator(".pane").press("Home")
+    field.press("Enter")
+    expect(result).to_have_text("1 of 25 · line 12")
+    field.press("Enter")
+    expect(result).to_have_text("2 of 25 · line 24")
+    field.press("Shift+Enter")
+    field.press("Shift+Enter")
+    expect(result).to_have_text("25 of 25 · line 300")
+    page.run("feed => feed.print(12)")
+    field.press("Shift+Enter")
+    expect(result).to_have_text("24 of 26 · line 288")
+    assert all(asked["from"] == 0 for asked in page.heard("count"))
+    assert len(page.heard("count")) == 2, "counted anew only when there was more"
+
+
+# ------------------------------------------------------------------------- the machine, cells, tables, the queue
+
+
+def test_what_the_run_uses_is_drawn_and_read_under_the_pointer(demo: Open) -> None:
+    page = demo("running")
+    spark = page.view.locator(".spark", has_text="CPU")
+    expect(spark.locator(".value")).to_have_text("302 %")
+    expect(spark.locator(".curve")).to_have_attribute("d", re.compile(r"^M0 .*L1000 "))
+    box = spark.locator("svg").bounding_box()
+    assert box is not None
+    page.page.mouse.move(box["x"] + 1, box["y"] + 5)
+    expect(spark.locator(".value")).to_have_text("90 % after 0:00")
+    page.tab("System")
+    expect(page.view.locator(".system .spark")).to_have_count(8)
+    expect(page.view.locator(".system")).to_contain_text("8 cores · 32 GB of memory · GPU 0: NVIDIA A100")
+    expect(demo("empty").view.get_by_role("tab", name="System")).to_be_hidden()
+
+
+def test_cells_of_a_notebook(demo: Open) -> None:
+    page = demo("notebook")
+    strip = page.view.get_by_role("img", name="Cell 6 of 12")
+    expect(strip.locator(".piece")).to_have_count(12)
+    expect(strip.locator(".piece").nth(2)).to_have_attribute("title", "Cell 3 · done · 1.9 s")
+    expect(strip.locator(".piece[data-state=running]")).to_have_attribute("title", "Cell 6 · running")
+    failed = demo("notebook_failed")
+    expect(failed.view.locator(".said")).to_have_text("Cell 211 of 300 raised ValueError after 0.2 s")
+    expect(failed.view.locator(".piece[data-state=failed]")).to_have_count(1)
+    assert failed.view.locator(".piece").count() <= 160
+    expect(demo("running").view.locator(".cells")).to_be_hidden()
+
+
+def test_rows_tables_images_and_matrices(demo: Open) -> None:
+    page = demo("forms")
+    rows = page.view.get_by_role("article").filter(has_text="epochs")
+    expect(rows.locator("tbody tr").first).to_have_text(re.compile("^140.*40.*0.0262.*0.997"))
+    expect(rows.locator(".spark .metric")).to_have_text(["epoch", "loss", "accuracy"])
+    expect(rows.locator(".note")).to_have_text("The last 40 of 140 rows")
+    matrix = page.view.locator(".matrix")
+    expect(matrix.locator("td[data-diagonal]").first).to_have_attribute("title", "true ant, predicted ant: 64")
+    picture = page.view.get_by_role("img", name="Image samples")
+    page.until("() => document.querySelector('.sheet img').naturalWidth === 160")
+    expect(picture).to_have_attribute("src", re.compile("^blob:"))
+    page.run("feed => { feed.busy = true; feed.metrics[4].form.count = 4; feed.full(); }")
+    expect(page.view.locator(".notices")).to_contain_text("Waiting for the kernel")
+    page.run("feed => feed.idle()")
+    expect(page.view.locator(".notices")).to_be_hidden()
+
+
+def test_a_place_in_the_queue_and_its_cure(demo: Open) -> None:
+    page = demo("waiting")
+    why = page.view.locator(".why")
+    expect(why.locator("b")).to_have_text("2nd of 5 in the queue")
+    expect(why.locator("code")).to_have_text("--gpus 0")
+    expect(why).to_contain_text("--gpus 0 would start it now")
+    page.run("feed => feed.become({ queue: null, waiting: null, status: 'Running', shown: 'Running', start: 'warm' })")
+    expect(why).to_be_hidden()
+    expect(page.view.locator(".facts")).to_contain_text("warm start")
 
 
 def test_long_lines_wrap_and_the_end_is_reached(demo: Open) -> None:
@@ -376,7 +456,7 @@ def test_copy_gives_plain_text(demo: Open) -> None:
 
 def test_hostile_texts_are_text(demo: Open) -> None:
     page = demo("hostile")
-    for tab in ("Overview", "Charts", "Log", "Details"):
+    for tab in ("Overview", "Charts", "Log", "System", "Details"):
         page.tab(tab)
         page.drawn()
     assert page.run("() => window.owned") is None
@@ -387,7 +467,7 @@ def test_hostile_texts_are_text(demo: Open) -> None:
         "iframe",
         "object",
         "style",
-        "svg:not(.icon)",
+        "svg:not(.icon, .shape)",
         "[onerror]",
         "[onload]",
         "[onmouseover]",
@@ -458,7 +538,7 @@ def test_by_keyboard_alone(demo: Open) -> None:
     assert page.run("() => document.activeElement.getAttribute('aria-label')") == "Search the log"
     keys.type("epoch 3")
     keys.press("Enter")
-    expect(page.view.locator(".result")).to_have_text("Line 25")
+    expect(page.view.locator(".result")).to_have_text("1 of 1 · line 25")
 
 
 def test_single_keys_do_not_reach_the_notebook(demo: Open) -> None:

@@ -1,9 +1,11 @@
 // Questions to Python, their answers, and how long one waits.  No DOM.
 
-import type { AskCommand, AskLines, AskRange, AskSearch, FromPython } from '../contract.js';
+import type { AskCommand, AskCount, AskImage, AskLines, AskRange, AskSearch, FromPython } from '../contract.js';
 import type { Source } from '../source/source.js';
 
-type Question = Omit<AskRange, 'ask'> | Omit<AskLines, 'ask'> | Omit<AskSearch, 'ask'> | Omit<AskCommand, 'ask'>;
+type Asked = AskRange | AskLines | AskSearch | AskCount | AskImage | AskCommand;
+type Without<T> = T extends Asked ? Omit<T, 'ask'> : never;
+type Question = Without<Asked>;
 type Answer = Exclude<FromPython, { type: 'frame' }>;
 type Hear = (answer: Answer, numbers: Float64Array) => void;
 
@@ -12,7 +14,7 @@ export const PATIENCE = 1000;
 
 export class Asking {
   private next = 1;
-  private readonly open = new Map<number, { hear: Hear; since: number; loud: boolean }>();
+  private readonly asked = new Map<number, { hear: Hear; since: number; loud: boolean }>();
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   /** *late* is called whenever `waiting` changes. */
@@ -27,35 +29,40 @@ export class Asking {
   /** Ask; *loud* where a person waits for the answer.  The returned number cancels it. */
   ask(question: Question, hear: Hear, loud = true): number {
     const ask = this.next++;
-    this.open.set(ask, { hear, since: Date.now(), loud });
+    this.asked.set(ask, { hear, since: Date.now(), loud });
     this.source.send({ ...question, ask } as AskLines);
     this.watch();
     return ask;
   }
 
+  /** Whether its answer may come. */
+  open(ask: number): boolean {
+    return this.asked.has(ask);
+  }
+
   /** Its answer is not wanted any more. */
   drop(ask: number): void {
-    this.open.delete(ask);
+    this.asked.delete(ask);
     this.watch();
   }
 
   /** An answer came; one to an unknown question is passed over. */
   answer(answer: Answer, numbers: Float64Array): void {
-    const asked = this.open.get(answer.ask);
-    this.open.delete(answer.ask);
+    const asked = this.asked.get(answer.ask);
+    this.asked.delete(answer.ask);
     this.watch();
     asked?.hear(answer, numbers);
   }
 
   /** Nothing will be answered any more. */
   end(): void {
-    this.open.clear();
+    this.asked.clear();
     this.watch();
   }
 
   private watch(): void {
     clearTimeout(this.timer);
-    const loud = [...this.open.values()].filter(asked => asked.loud);
+    const loud = [...this.asked.values()].filter(asked => asked.loud);
     const oldest = Math.min(...loud.map(asked => asked.since));
     const left = oldest + PATIENCE - Date.now();
     const waiting = loud.length > 0 && left <= 0;

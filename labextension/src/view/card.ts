@@ -4,6 +4,7 @@ import type { Axis } from '../contract.js';
 import type { Asking } from './asking.js';
 import { curve, extremes, unpack, type Columns, type Curve, type Lens } from './curve.js';
 import { button, h, on, put, say, show } from './dom.js';
+import { FormBody } from './formbody.js';
 import { Plot, type Palette } from './plot.js';
 import type { Metric } from './series.js';
 import { number, plural, span, t, whole } from './words.js';
@@ -42,6 +43,7 @@ export class Card {
   private readonly place = h('div', { class: 'plot', tabindex: 0, role: 'group', 'aria-roledescription': t('chart') });
   private readonly heard = h('span', { class: 'sr-only', 'aria-live': 'polite' });
   private plot: Plot | null = null;
+  private body: FormBody | null = null;
   private zoom: Zoom | null = null;
   private shown: Curve | null = null;
   private drawn = '';
@@ -64,9 +66,12 @@ export class Card {
     on(this.place, 'blur', () => this.hold(null), signal);
   }
 
-  /** chart, one number, or words. */
-  get form(): 'chart' | 'number' | 'text' {
-    const { kind, count, points } = this.metric;
+  /** chart, one number, words, or a table, an image … */
+  get form(): 'chart' | 'number' | 'text' | 'form' {
+    const { kind, count, points, form } = this.metric;
+    if (kind === 'form' && form) {
+      return 'form';
+    }
     if (kind !== 'number') {
       return 'text';
     }
@@ -88,6 +93,9 @@ export class Card {
     if (form === 'chart') {
       this.chart(lens);
     }
+    if (form === 'form') {
+      this.formed();
+    }
     this.values();
   }
 
@@ -96,6 +104,13 @@ export class Card {
     this.visible = false;
     this.plot?.end();
     this.plot = null;
+    this.body?.leave();
+  }
+
+  /** It is taken away. */
+  end(): void {
+    this.leave();
+    this.body?.end();
   }
 
   redraw(): void {
@@ -135,6 +150,14 @@ export class Card {
     this.footer(kept, this.shown);
   }
 
+  private formed(): void {
+    if (!this.body) {
+      this.body = new FormBody(this.metric, this.shared.asking);
+      this.element.append(this.body.element);
+    }
+    this.body.draw();
+  }
+
   private footer(kept: Columns, shown: Curve): void {
     const ends = extremes(kept.min, kept.max);
     const words = [
@@ -154,7 +177,7 @@ export class Card {
   private values(): void {
     const at = this.hovered ?? this.held;
     const point = at === null || !this.shown ? null : this.pointed(at);
-    say(this.value, point ? point[0] : this.metric.last);
+    say(this.value, point ? point[0] : this.form === 'form' ? (this.body?.words ?? '') : this.metric.last);
     say(this.at, point ? point[1] : '');
     const finite = /^(nan|[-−+]?inf(inity)?|[-−]?∞)$/i.test(this.metric.last.trim());
     put(this.value, 'data-look', !point && finite ? 'bad' : null);

@@ -21,6 +21,7 @@ export class Charts {
   private readonly ofElement = new Map<Element, Card>();
   private readonly singles = h('div', { class: 'singles' });
   private readonly grid = h('div', { class: 'grid' });
+  private readonly forms = h('div', { class: 'forms' });
   private readonly scroller = h('div', { class: 'charts-scroll' });
   private readonly empty = h('div', { class: 'empty' });
   private readonly note = h('div', { class: 'note' });
@@ -40,7 +41,7 @@ export class Charts {
   ) {
     this.shared = { asking, palette, changed, lens: () => this.lens, group: `jupyter_mlrun-${++groups}` };
     this.element = h('section', { class: 'charts', 'aria-label': t('Charts') });
-    this.scroller.append(this.singles, this.grid, this.note, this.empty);
+    this.scroller.append(this.singles, this.grid, this.forms, this.note, this.empty);
     this.element.append(this.toolbar(), this.scroller);
     this.sight = new IntersectionObserver(seen => this.seen(seen), { root: this.scroller, rootMargin: '200px' });
     this.sizes = new ResizeObserver(() => {
@@ -80,13 +81,14 @@ export class Charts {
     }
     for (const metric of this.store.metrics.values()) {
       const card = this.cards.get(metric.name) ?? this.add(metric.name);
-      const home = card?.form === 'chart' ? this.grid : this.singles;
+      const home = card?.form === 'chart' ? this.grid : card?.form === 'form' ? this.forms : this.singles;
       if (card && card.element.parentElement !== home) {
         put(card.element, 'data-form', card.form);
         home.append(card.element);
       }
     }
     show(this.singles, this.singles.childElementCount > 0);
+    show(this.forms, this.forms.childElementCount > 0);
     show(this.filter, this.cards.size >= MANY || this.filter.value !== '');
     this.words();
   }
@@ -122,7 +124,7 @@ export class Charts {
   private remove(name: string, card: Card): void {
     this.sight.unobserve(card.element);
     this.ofElement.delete(card.element);
-    card.leave();
+    card.end();
     card.element.remove();
     this.cards.delete(name);
   }
@@ -205,6 +207,6 @@ export class Charts {
   private end(): void {
     this.sight.disconnect();
     this.sizes.disconnect();
-    this.cards.forEach(card => card.leave());
+    this.cards.forEach(card => card.end());
   }
 }

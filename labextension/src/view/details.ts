@@ -40,7 +40,8 @@ function facts(run: Run): [string, string][] {
     [t('Created'), moment(run.created)],
     [t('Started'), moment(run.started)],
     [t('Ended'), moment(run.ended)],
-    [t('Reason'), run.reason]
+    [t('Reason'), run.reason],
+    [t('Start'), run.start ?? null]
   ];
   return all.filter((row): row is [string, string] => Boolean(row[1]));
 }

@@ -82,7 +82,7 @@ export class Header {
     this.about(run);
     const why = reasonOf(run);
     show(this.why, why !== '');
-    say(this.why, why);
+    this.reason(run, why);
     put(this.why, 'data-look', look(run.shown)[1]);
     this.notice(run, situation);
     const stoppable = run.can_stop && !run.over && situation.link === 'open';
@@ -134,13 +134,34 @@ export class Header {
     this.announce(t('Run {name}: {status}', { name: run.title, status: spoken(run.shown) }));
   }
 
+  /** Why it waits or ended; the option that would start it stands out. */
+  private reason(run: Run, why: string): void {
+    const queue = run.over ? null : run.queue;
+    if (!queue) {
+      delete this.why.dataset['key'];
+      say(this.why, why);
+      return;
+    }
+    const cure = queue.cure ?? '';
+    const rest = cure ? why.replace(`; ${cure} would start it now`, '') : why;
+    const key = [queue.place, cure, why].join('\n');
+    if (key !== this.why.dataset['key']) {
+      this.why.dataset['key'] = key;
+      this.why.replaceChildren(h('b', {}, t('{place} in the queue', { place: queue.place })), ` · ${rest}`);
+      if (cure) {
+        this.why.append(' · ', h('code', {}, cure), t(' would start it now'));
+      }
+    }
+  }
+
   private about(run: Run): void {
-    const words = [`${run.experiment} → ${run.target}`, run.id, run.by ? t('by {user}', { user: run.by }) : ''];
+    const words = [`${run.experiment} → ${run.target}`, run.id, run.by ? t('by {user}', { user: run.by }) : '', begun(run)];
     const shown = words.filter(word => word);
     if (this.facts.childElementCount !== shown.length) {
       this.facts.replaceChildren(...shown.map(() => h('span')));
     }
     shown.forEach((word, i) => say(this.facts.children[i] as Element, word));
+    put(this.facts, 'title', run.start ?? null);
   }
 
   private notice(run: Run, situation: Situation): void {
@@ -188,6 +209,11 @@ const BUSY_STOP = (): string => t('Waiting for the kernel: it is busy with anoth
 
 export function look(status: string): [Icon, string] {
   return Object.hasOwn(LOOKS, status) ? (LOOKS[status] as [Icon, string]) : ['unknown', 'dim'];
+}
+
+/** `warm start`, `cold start`; the reason is a title, and among the details. */
+function begun(run: Run): string {
+  return run.start ? (run.start.startsWith('warm') ? t('warm start') : t('cold start')) : '';
 }
 
 /** Why it is as it is; nothing where the status says it all. */

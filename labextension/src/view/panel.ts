@@ -3,6 +3,7 @@
 import type { FromPython } from '../contract.js';
 import type { Source } from '../source/source.js';
 import { Asking, PATIENCE } from './asking.js';
+import { CellStrip } from './cells.js';
 import { Charts, FEW } from './charts.js';
 import { Details } from './details.js';
 import { button, h, on, put, show } from './dom.js';
@@ -10,6 +11,7 @@ import { Frames } from './frames.js';
 import { Header } from './header.js';
 import { LogPane } from './logpane.js';
 import { Store } from './store.js';
+import { SystemView } from './system.js';
 import { Tabs } from './tabs.js';
 import { Theme } from './theme.js';
 import { t, whole } from './words.js';
@@ -20,7 +22,7 @@ const AWAY = 1500;
 /** Milliseconds between two hellos, at least. */
 const REST = 1000;
 
-type Name = 'overview' | 'charts' | 'log' | 'details';
+type Name = 'overview' | 'charts' | 'log' | 'system' | 'details';
 
 export class Panel {
   readonly element = h('div', { class: 'mlr-live', 'data-tab': 'overview' });
@@ -32,6 +34,8 @@ export class Panel {
   private readonly charts: Charts;
   private readonly log: LogPane;
   private readonly details: Details;
+  private readonly system: SystemView;
+  private readonly cells: CellStrip;
   private readonly tabs: Tabs<Name>;
   private readonly skeleton = skeleton();
   private readonly body = h('div', { class: 'content' });
@@ -57,10 +61,13 @@ export class Panel {
     this.charts = new Charts(this.store, this.asking, () => theme.palette(), changed, signal);
     this.log = new LogPane(this.store, this.asking, changed, rank => this.another(rank), signal);
     this.details = new Details(this.store);
+    this.system = new SystemView(this.store, signal);
+    this.cells = new CellStrip(this.store);
     const names: [Name, string][] = [
       ['overview', t('Overview')],
       ['charts', t('Charts')],
       ['log', t('Log')],
+      ['system', t('System')],
       ['details', t('Details')]
     ];
     const tabs = names.map(([name, label]) => ({ name, label }));
@@ -98,8 +105,8 @@ export class Panel {
     put(this.element, 'aria-label', t('Run'));
     put(this.all, 'class', 'button all');
     on(this.all, 'click', () => this.tabs.choose('charts'), signal);
-    this.body.append(this.charts.element, this.all, this.log.element, this.details.element);
-    this.element.append(this.skeleton, this.header.element, this.tabs.element, this.body);
+    this.body.append(this.charts.element, this.all, this.system.element, this.log.element, this.details.element);
+    this.element.append(this.skeleton, this.header.element, this.cells.element, this.tabs.element, this.body);
     // a notebook in command mode takes single keys for commands: what is typed here is not for it
     on(this.element, 'keydown', event => {
       if (!event.ctrlKey && !event.metaKey && !event.altKey && event.key !== 'Escape') {
@@ -211,6 +218,8 @@ export class Panel {
     this.charts.draw();
     this.log.draw();
     this.details.draw();
+    this.system.draw();
+    this.cells.draw();
     this.badges();
     this.tickWhile();
   }
@@ -218,6 +227,7 @@ export class Panel {
   private badges(): void {
     const { metrics, more, log, run } = this.store;
     const count = metrics.size + more;
+    this.tabs.offer('system', this.store.machine.figures.size > 0);
     this.tabs.badge('charts', count ? whole(count) : '');
     this.tabs.badge('log', log.total ? whole(log.total) : '');
     this.tabs.badge('details', run?.parameters.length ? whole(run.parameters.length) : '');

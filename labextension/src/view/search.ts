@@ -21,6 +21,9 @@ export class Search {
   private line: number | null = null;
   private asked: number | null = null;
   private around = false;
+  /** how many lines match, and the number of the one found among them: null until they are counted */
+  private matches: { all: number; at: number; upTo: number } | null = null;
+  private counting: number | null = null;
 
   constructor(
     private readonly asking: Asking,
@@ -58,6 +61,7 @@ export class Search {
     }
     this.asked = null;
     this.line = null;
+    this.uncount();
     say(this.result, '');
     this.able();
   }
@@ -113,7 +117,7 @@ export class Search {
       } else if (answer.line !== null) {
         this.line = answer.line;
         this.place.found(answer.line);
-        this.say(t('Line {n}', { n: whole(answer.line + 1) }));
+        this.number(backward);
       } else if (answer.searched === 'part' && answer.next !== null) {
         this.ask(answer.next, backward);
       } else {
@@ -130,6 +134,52 @@ export class Search {
     }
     this.around = true;
     this.ask(backward ? this.place.total() - 1 : 0, backward);
+  }
+
+  /** Which of how many it is: by one more or less, where they are counted; else count them. */
+  private number(backward: boolean): void {
+    const { matches } = this;
+    if (matches && matches.all > 0 && matches.upTo === this.place.total()) {
+      const next = matches.at + (backward ? -1 : 1);
+      matches.at = this.around ? (backward ? matches.all : 1) : Math.min(Math.max(next, 1), matches.all);
+      this.told();
+    } else if (this.line !== null) {
+      this.uncount();
+      this.told();
+      this.count(0, { all: 0, at: 0, upTo: 0 }, this.line);
+    }
+  }
+
+  private uncount(): void {
+    if (this.counting !== null) {
+      this.asking.drop(this.counting);
+    }
+    this.counting = null;
+    this.matches = null;
+  }
+
+  /** Count in slices; nobody waits for that. */
+  private count(from: number, sofar: { all: number; at: number; upTo: number }, line: number): void {
+    const question = { type: 'count' as const, text: this.field.value, from, at: line };
+    this.counting = this.asking.ask(question, answer => {
+      this.counting = null;
+      if (answer.type !== 'counted' || this.line !== line) {
+        return;
+      }
+      const found = { all: sofar.all + answer.count, at: sofar.at + answer.before, upTo: answer.total };
+      if (answer.next !== null) {
+        this.count(answer.next, found, line);
+      } else {
+        this.matches = found;
+        this.told();
+      }
+    }, false);
+  }
+
+  private told(): void {
+    const line = t('line {n}', { n: whole((this.line ?? 0) + 1) });
+    const place = this.matches && t('{i} of {n}', { i: whole(this.matches.at), n: whole(this.matches.all) });
+    this.say(place ? `${place} · ${line}` : line);
   }
 
   private say(text: string): void {

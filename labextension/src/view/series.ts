@@ -1,6 +1,6 @@
 // One metric's points as the view keeps them: five columns of numbers, never more than twice MOST_POINTS.
 
-import { MOST_ODD, MOST_POINTS, type Series } from '../contract.js';
+import { MOST_ODD, MOST_POINTS, type Form, type Series } from '../contract.js';
 
 export type Column = 'step' | 'time' | 'min' | 'max' | 'last';
 const COLUMNS: readonly Column[] = ['step', 'time', 'min', 'max', 'last'];
@@ -85,6 +85,32 @@ function room(size: number): Record<Column, Float64Array> {
   return { step: column(), time: column(), min: column(), max: column(), last: column() };
 }
 
+/** The line of one column of a table. */
+export interface Line {
+  column: number;
+  /** numbers of rows, from 0 */
+  x: number[];
+  last: number[];
+  low: number;
+  high: number;
+}
+
+/** Rows, a table, an image …, with the lines of its columns. */
+export interface Shown extends Form {
+  curves: Line[];
+}
+
+function shown(form: Form, numbers: Float64Array): Shown {
+  const curves = form.lines
+    .filter(([, offset, points]) => offset >= 0 && offset + 4 * points <= numbers.length)
+    .map(([column, offset, points]) => {
+      const pick = (at: number): number[] => Array.from({ length: points }, (_, i) => numbers[offset + 4 * i + at] as number);
+      const finite = [...pick(1), ...pick(2)].filter(Number.isFinite);
+      return { column, x: pick(0), last: pick(3), low: Math.min(...finite), high: Math.max(...finite) };
+    });
+  return { ...form, curves };
+}
+
 /** A metric: what the frames said of it, and its points. */
 export class Metric {
   readonly points = new Points();
@@ -94,6 +120,8 @@ export class Metric {
   nonfinite = 0;
   /** step, time and word of the newest values that are no finite numbers */
   odd: [number, number, string][] = [];
+  /** rows, a table, an image …: where it is no series of numbers */
+  form: Shown | null = null;
   /** the last value in words */
   last = '';
   /** rises with every change: what was drawn is old when it differs */
@@ -111,6 +139,9 @@ export class Metric {
     if (series.mode === 'reset') {
       this.points.clear();
       this.odd = [];
+    }
+    if (series.form) {
+      this.form = shown(series.form, numbers);
     }
     this.odd = [...this.odd, ...series.odd].slice(-MOST_ODD);
     const width = series.columns.length;

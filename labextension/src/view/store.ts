@@ -3,6 +3,7 @@
 import type { Frame, Run } from '../contract.js';
 import { LogLines } from './loglines.js';
 import { Metric } from './series.js';
+import { Machine, Progress } from './usage.js';
 
 /** What a frame changed. */
 export interface Change {
@@ -17,6 +18,8 @@ export class Store {
   run: Run | null = null;
   readonly metrics = new Map<string, Metric>();
   readonly log = new LogLines();
+  readonly machine = new Machine();
+  readonly progress = new Progress();
   /** metrics that are not sent */
   more = 0;
   problem: string | null = null;
@@ -37,6 +40,7 @@ export class Store {
     }
     const changed = this.takeSeries(frame, numbers);
     this.takeLog(frame);
+    this.takeRest(frame, numbers);
     return {
       run: Boolean(frame.run) || before !== this.problem,
       metrics: frame.series.length > 0 || frame.full,
@@ -80,6 +84,20 @@ export class Store {
       tooMany = metric.take(series, numbers) || tooMany;
     }
     return tooMany;
+  }
+
+  private takeRest(frame: Frame, numbers: Float64Array): void {
+    if (frame.system) {
+      this.machine.take(frame.system, numbers);
+    } else if (frame.full) {
+      this.machine.clear();
+    }
+    if (frame.full) {
+      this.progress.clear();
+    }
+    if (frame.cells) {
+      this.progress.take(frame.cells);
+    }
   }
 
   private takeLog(frame: Frame): void {

@@ -54,6 +54,14 @@ export class Tabs<Name extends string> {
     }
   }
 
+  /** Show or hide a tab. */
+  offer(name: Name, offered: boolean): void {
+    const button = this.buttons.get(name)?.tab;
+    if (button) {
+      button.hidden = !offered;
+    }
+  }
+
   private mark(): void {
     for (const [name, { tab }] of this.buttons) {
       const current = name === this.current;
@@ -66,7 +74,7 @@ export class Tabs<Name extends string> {
   }
 
   private key(event: KeyboardEvent): void {
-    const names = [...this.buttons.keys()];
+    const names = [...this.buttons].filter(([, { tab }]) => !tab.hidden).map(([name]) => name);
     const at = names.indexOf(this.current);
     const to: Record<string, number> = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: names.length - 1 };
     const target = to[event.key];
