@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_mlrun import compare
 from jupyter_mlrun.errors import BadInput
+from jupyter_mlrun.sdk.facts import became_of, facts_of
 from jupyter_mlrun.server.api_runs import MOST_COMPARED, MOST_FILES
 from jupyter_mlrun.server.base import Handler
 from jupyter_mlrun.server.files import Sender
-from jupyter_mlrun.server.overview import environment_of, git_of, input_of, resources_of
-from jupyter_mlrun.server.snapshots import Code, code_of, kind_of
+from jupyter_mlrun.server.snapshots import Code, code_of, differences, kind_of
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.ui.reader import words
-from jupyter_mlrun.ui.words import duration, number
 
 if TYPE_CHECKING:
     from jupyter_mlrun.records import Spec
@@ -113,17 +112,8 @@ class DiffHandler(Handler):
 
 def _diff(service: Service, place: WorkspaceDir, a: str, b: str) -> Diff:
     specs = [runs.read_spec(service.run(place, run_id)) for run_id in (a, b)]
-    codes = [code_of(place, spec) for spec in specs]
-    trees = [{} if code is None else {path: _content(entry) for path, entry in code.files.items()} for code in codes]
-
-    def read(which: int, path: str) -> bytes | None:
-        code = codes[which]
-        if code is None or "link" in code.files[path] or code.files[path].get("size", 0) > compare.MOST_DIFF_BYTES:
-            return None
-        return code.read(path, compare.MOST_DIFF_BYTES)
-
-    found, same = compare.changes(trees[0], trees[1], read)
-    facts = [facts_of(spec, None) for spec in specs]
+    found, same = differences(*(code_of(place, spec) for spec in specs))
+    facts = [facts_of(spec, became={}, metrics={}) for spec in specs]
     return {
         "a": a,
         "b": b,
@@ -135,10 +125,6 @@ def _diff(service: Service, place: WorkspaceDir, a: str, b: str) -> Diff:
         "parameters": _pairs(facts, "parameters"),
         "environment": _pairs(facts, "environment"),
     }
-
-
-def _content(entry: dict[str, Any]) -> Any:
-    return ("link", entry["link"]) if "link" in entry else (tuple(entry["chunks"]), entry.get("executable"))
 
 
 def _pairs(facts: list[compare.Facts], section: str) -> Any:
@@ -168,7 +154,7 @@ def _compare(service: Service, place: WorkspaceDir, wanted: list[str]) -> Compar
         for entry in entries:
             entry.beat(now)
         lines = [entry.line(shelf.waiting.get(entry.row.run_id)) for entry in entries]
-    rows = compare.table([facts_of(runs.read_spec(run), entry) for run, entry in zip(found, entries, strict=True)])
+    rows = compare.table([_facts(runs.read_spec(run), entry) for run, entry in zip(found, entries, strict=True)])
     return {
         "runs": lines,
         "rows": [
@@ -179,29 +165,7 @@ def _compare(service: Service, place: WorkspaceDir, wanted: list[str]) -> Compar
     }
 
 
-def facts_of(spec: Spec, entry: Entry | None) -> compare.Facts:
-    """What is compared of a run; *entry*: its line, for what became of it."""
-    git = git_of(spec) or {}
-    sections: dict[str, dict[str, str]] = {
-        "run": _became(entry) if entry is not None else {},
-        "parameters": {words(name, 200): words(one.get("text")) for name, one in spec.parameters.items()},
-        "metrics": {} if entry is None else {words(n, 300): words(number(v), 200) for n, v in entry.metrics.items()},
-        "tags": {words(name, 200): words(value) for name, value in spec.tags.items()},
-        "environment": dict(environment_of(spec)),
-        "inputs": {one["name"]: one["what"] for one in map(input_of, spec.inputs)},
-        "resources": {name: str(value) for name, value in resources_of(spec).items() if value is not None},
-        "code": {"script": words(spec.script or ""), "snapshot": str((spec.snapshot or {}).get("id", ""))[:12]},
-        "git": {name: str(value) for name, value in git.items() if value is not None},
-    }
-    return compare.Facts(sections)
-
-
-def _became(entry: Entry) -> dict[str, str]:
+def _facts(spec: Spec, entry: Entry) -> compare.Facts:
     row = entry.row
-    seconds = entry.elapsed(time.time())
-    return {
-        "status": row.status,
-        "experiment": words(row.experiment, 200),
-        "compute": words(row.target, 200),
-        "duration": duration(seconds) if seconds >= 0 else "-",
-    }
+    became = became_of(row.status, row.experiment, row.target, entry.elapsed(time.time()))
+    return facts_of(spec, became=became, metrics=entry.metrics)

@@ -44,6 +44,7 @@ class Shelf:
         self._numbers = count(1)
         self._members = 0  # rises when a run comes, goes, or is another object
         self._ordered: tuple[int, list[Entry]] = (-1, [])
+        self._unknown: tuple[int, list[Entry]] = (-1, [])
         self._folders: dict[str, int] = {}  # each experiment's folder as it was when it was read
         self._active: dict[str, Entry] = {}
         self._refreshed = 0.0
@@ -216,6 +217,14 @@ class Shelf:
     def touch(self, entry: Entry) -> None:
         """Its line is another one now."""
         entry.version = self.version = next(self._numbers)
+
+    def without_metrics(self) -> list[Entry]:
+        """Those whose last values may change, or are not known: they go on, or the index says nothing of them."""
+        if self._unknown[0] != self._members:
+            self._unknown = (self._members, [entry for entry in self.by_path.values() if not entry.has_metrics])
+        found = [entry for entry in self._unknown[1] if not entry.has_metrics]
+        self._unknown = (self._members, found)
+        return found
 
     def entry(self, run: RunDir) -> Entry:
         """The line of one run, brought up to date.  Raises ``NotFound`` for one that is not there, or damaged."""

@@ -30,9 +30,8 @@ def window(shelf: Shelf, asked: Question, now: float, *, fresh: float = 0.0) -> 
     """The runs that are asked for, as they are now; *fresh*: as of ``Shelf.refresh``."""
     shelf.refresh(now, fresh=fresh)
     if asked.sort.startswith("metric:"):
-        for entry in shelf.entries:
-            if not entry.has_metrics:  # those that go on, and those of which the index says nothing
-                entry.beat(now)
+        for entry in shelf.without_metrics():
+            entry.beat(now)
     return Window(shelf.entries, asked)
 
 

@@ -6,9 +6,10 @@ Reads the run directory, its snapshot and the models' records; writes nothing.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyter_mlrun.errors import JupyterMLRunError
+from jupyter_mlrun.sdk.facts import environment_of, git_of, input_of, resources_of
 from jupyter_mlrun.sdk.modelrecords import from_run
 from jupyter_mlrun.server import trace
 from jupyter_mlrun.server.snapshots import Code, code_of
@@ -16,13 +17,12 @@ from jupyter_mlrun.store import runs, text
 from jupyter_mlrun.store.registry import Versions
 from jupyter_mlrun.store.series import MetricReader
 from jupyter_mlrun.ui.reader import warnings, words
-from jupyter_mlrun.ui.words import duration, size
 from jupyter_mlrun.worker import notes
 
 if TYPE_CHECKING:
     from jupyter_mlrun.records import RunState, Spec
     from jupyter_mlrun.rundir import RunDir
-    from jupyter_mlrun.server.api_runs import End, InputInfo, ModelInfo, ResourceInfo, RunFull, SnapshotInfo
+    from jupyter_mlrun.server.api_runs import End, ModelInfo, RunFull, SnapshotInfo
     from jupyter_mlrun.server.listing import Shelf
     from jupyter_mlrun.store.home import WorkspaceDir
 
@@ -62,8 +62,8 @@ def full(place: WorkspaceDir, shelf: Shelf, run: RunDir) -> RunFull:
         "environment": environment_of(spec),
         "variables": [words(name, 200) for name in spec.env_names[:MOST_ENTRIES]],
         "git": git_of(spec),  # type: ignore[typeddict-item]  # checked there
-        "inputs": [input_of(one) for one in spec.inputs[:MOST_ENTRIES]],
-        "resources": resources_of(spec),
+        "inputs": [input_of(one) for one in spec.inputs[:MOST_ENTRIES]],  # type: ignore[misc]  # as its author says
+        "resources": resources_of(spec),  # type: ignore[typeddict-item]  # as above
         "snapshot": _snapshot(spec),
         "rerun_of": spec.rerun_of,
         "children": children,
@@ -74,58 +74,6 @@ def full(place: WorkspaceDir, shelf: Shelf, run: RunDir) -> RunFull:
         "end": _end(run, spec, state, cell),
         "folder": str(run.path),
         "workspace": place.name,
-    }
-
-
-def environment_of(spec: Spec) -> list[tuple[str, str]]:
-    """The environment in words."""
-    found = []
-    for name, value in spec.environment.items():
-        if isinstance(value, (str, int, float)) and value != "":
-            found.append((words(name.replace("_", " "), 100), words(value)))
-    return found
-
-
-def git_of(spec: Spec) -> dict[str, Any] | None:
-    """The state of the repository, where it was recorded."""
-    found = spec.git
-    if not isinstance(found, dict) or not isinstance(found.get("commit"), str):
-        return None
-    branch, remote = found.get("branch"), found.get("remote")
-    return {
-        "commit": words(found["commit"], 100),
-        "branch": words(branch, 300) if branch else None,
-        "dirty": bool(found.get("dirty")),
-        "remote": words(remote, 500) if remote else None,
-    }
-
-
-def resources_of(spec: Spec) -> ResourceInfo:
-    """What was asked for, in words."""
-    asked = spec.resources
-    return {
-        "gpus": words(asked.gpus),
-        "cpus": None if asked.cpus is None else str(asked.cpus),
-        "memory": None if asked.memory is None else size(asked.memory),
-        "time": None if asked.time is None else duration(asked.time),
-        "procs": asked.procs,
-        "nodes": asked.nodes,
-        "priority": spec.priority,
-    }
-
-
-def input_of(one: dict[str, Any]) -> InputInfo:
-    """An input as people name it."""
-    known = one.get("dataset") or {}
-    name, version = known.get("name"), known.get("version")
-    what = f"{name}:{version}" if name else one.get("path") or ", ".join("/".join(p) for p in one.get("paths", ()))
-    return {
-        "name": words(one.get("name")),
-        "what": words(what),
-        "dataset": words(name) if name else None,
-        "version": version if isinstance(version, int) else None,
-        "mode": words(one.get("mode", "")),
-        "path": words(one["path_on_compute"]) if one.get("path_on_compute") else None,
     }
 
 

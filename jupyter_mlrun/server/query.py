@@ -47,23 +47,19 @@ class Question:
         self.limit = min(max(0, asked.get("limit", DEFAULT_LIMIT)), MOST_ROWS)
 
     def fits(self, entry: Entry) -> bool:
-        """Whether it is one of them, whatever its status and experiment."""
+        """Whether it is one of them, whatever its words, status and experiment."""
         row = entry.row
         if self.compute is not None and row.target != self.compute:
             return False
         for name, value in self.tags:
             if name not in row.tags or value not in (None, row.tags[name]):
                 return False
-        if self.words:
-            hay = entry.hay
-            if not all(word in hay for word in self.words):
-                return False
         return self.parent is None or entry.parent == self.parent
 
     @property
-    def takes_all(self) -> bool:
-        """Whether every run fits, whatever its status and experiment."""
-        return not (self.words or self.tags or self.compute or self.parent)
+    def is_narrow(self) -> bool:
+        """Whether ``fits`` has something to look at."""
+        return bool(self.tags or self.compute or self.parent)
 
     def has_status(self, entry: Entry) -> bool:
         """Whether its status is one of those that are wanted."""
@@ -82,7 +78,11 @@ class Window:
     """What is shown of the runs that fit; *entries* come the newest first."""
 
     def __init__(self, entries: Sequence[Entry], asked: Question) -> None:
-        fitting = entries if asked.takes_all else [entry for entry in entries if asked.fits(entry)]
+        fitting = entries
+        for word in asked.words:
+            fitting = [entry for entry in fitting if word in entry.hay]
+        if asked.is_narrow:
+            fitting = [entry for entry in fitting if asked.fits(entry)]
         chosen = fitting if not asked.statuses else [entry for entry in fitting if asked.has_status(entry)]
         experiment = asked.experiment
         here = fitting if experiment is None else [one for one in fitting if one.row.experiment == experiment]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mlrun import compare
 from jupyter_mlrun.errors import BadInput, NotFound
 from jupyter_mlrun.store.manifests import read_manifest
 from jupyter_mlrun.store.packs import ObjectStore
@@ -93,3 +94,21 @@ def code_of(place: WorkspaceDir, spec: Spec) -> Code | None:
         return Code(place, spec)
     except NotFound:
         return None
+
+
+def differences(a: Code | None, b: Code | None) -> tuple[list[compare.Change], int]:
+    """What differs between two snapshots, from *a* to *b*, and how many files are the same; None: there is none."""
+    codes = (a, b)
+    trees = [{} if code is None else {path: _content(entry) for path, entry in code.files.items()} for code in codes]
+
+    def read(which: int, path: str) -> bytes | None:
+        code = codes[which]
+        if code is None or "link" in code.files[path] or code.files[path].get("size", 0) > compare.MOST_DIFF_BYTES:
+            return None
+        return code.read(path, compare.MOST_DIFF_BYTES)
+
+    return compare.changes(trees[0], trees[1], read)
+
+
+def _content(entry: dict[str, Any]) -> Any:
+    return ("link", entry["link"]) if "link" in entry else (tuple(entry["chunks"]), entry.get("executable"))
