@@ -2,16 +2,41 @@
 
 import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { ICompletionProviderManager } from '@jupyterlab/completer';
 import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { addSubmitCell, SUBMIT_CELL } from './commands.js';
-import { addOpening } from './panel/opening.js';
+import { SubmitCompletions } from './notebook/provider.js';
+import { addSubmitForm } from './notebook/submit.js';
+import { addRuns } from './panel/plugin.js';
 import { labServer } from './source/lab.js';
-import { DOMAIN, PLUGIN } from './tokens.js';
+import { COMMANDS, DOMAIN, PLUGIN } from './tokens.js';
 import { setTranslation } from './view/words.js';
 
 const plugin: JupyterFrontEndPlugin<void> = {
   id: PLUGIN,
+  description: 'Lists runs in the sidebar, opens them, and says when they end.',
+  autoStart: true,
+  optional: [ILayoutRestorer, ICommandPalette, ISettingRegistry, IStatusBar, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    registry: ISettingRegistry | null,
+    statusBar: IStatusBar | null,
+    translator: ITranslator | null
+  ): void => {
+    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    // before anything of ours is made: words are looked up when they are shown
+    setTranslation(text => trans.__(text));
+    addRuns(app, { restorer, palette, registry, statusBar, trans });
+  }
+};
+
+const notebook: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter_mlrun:notebook',
   description: 'Submits notebook cells as runs.',
   autoStart: true,
   requires: [INotebookTracker],
@@ -24,20 +49,21 @@ const plugin: JupyterFrontEndPlugin<void> = {
   ): void => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     addSubmitCell(app.commands, notebooks, trans);
-    palette?.addItem({ command: SUBMIT_CELL, category: trans.__('Runs') });
+    addSubmitForm(app.commands, notebooks, labServer(app.serviceManager.serverSettings), trans);
+    for (const command of [COMMANDS.submitForm, SUBMIT_CELL]) {
+      palette?.addItem({ command, category: trans.__('Runs') });
+    }
   }
 };
 
-const opening: JupyterFrontEndPlugin<void> = {
-  id: 'jupyter_mlrun:open',
-  description: 'Opens runs in the main area.',
+const completion: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter_mlrun:completion',
+  description: 'Completes the options of %%submit, and what they take.',
   autoStart: true,
-  optional: [ILayoutRestorer, ITranslator],
-  activate: (app: JupyterFrontEnd, restorer: ILayoutRestorer | null, translator: ITranslator | null): void => {
-    const trans = (translator ?? nullTranslator).load(DOMAIN);
-    setTranslation(text => trans.__(text));
-    addOpening(app, labServer(app.serviceManager.serverSettings), trans, restorer);
+  requires: [ICompletionProviderManager],
+  activate: (app: JupyterFrontEnd, completions: ICompletionProviderManager): void => {
+    completions.registerProvider(new SubmitCompletions(labServer(app.serviceManager.serverSettings)));
   }
 };
 
-export default [plugin, opening];
+export default [plugin, notebook, completion];

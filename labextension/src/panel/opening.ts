@@ -1,83 +1,109 @@
-// Opens runs in the main area, and has them there again after a reload.
+// Opens runs, and runs beside one another, in the main area; they are there again after a reload.
 
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { Widget } from '@lumino/widgets';
+import type { Widget } from '@lumino/widgets';
+import type { RunRow } from '../api.js';
+import { CompareDocument, RunDocument } from '../page/document.js';
 import type { HttpServer } from '../source/http.js';
 import { COMMANDS } from '../tokens.js';
-import { Panel } from '../view/panel.js';
+import { plural } from '../view/words.js';
 import { runsIcon } from './icons.js';
 
-/** One run as the live view shows it. */
-class RunDocument extends Widget {
-  private readonly panel: Panel;
-  private readonly end: () => void;
+/** Runs that can be read beside one another. */
+const MOST = 50;
 
-  constructor({ run, server }: { run: string; server: HttpServer }) {
-    super();
-    this.addClass('jp-mlrun-document');
-    const { source, end } = server.follow(run);
-    this.panel = new Panel(source);
-    this.end = end;
-    this.node.append(this.panel.element);
-  }
+type Area<T extends Widget> = MainAreaWidget<T>;
+type Given = Record<string, unknown> | undefined;
 
-  override dispose(): void {
-    if (!this.isDisposed) {
-      this.panel.dispose();
-      this.end();
-      super.dispose();
-    }
-  }
-}
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+const listOf = (value: unknown): string[] =>
+  Array.isArray(value) ? [...new Set(value.filter((one): one is string => typeof one === 'string' && one !== ''))] : [];
 
-type Area = MainAreaWidget<Widget> & { runs?: string[] };
-
-/** Register the commands that open runs. */
+/** Register the commands that open runs; *chosen* are meant where a command names none. */
 export function addOpening(
   app: JupyterFrontEnd,
   server: HttpServer,
   trans: TranslationBundle,
-  restorer: ILayoutRestorer | null
+  restorer: ILayoutRestorer | null,
+  chosen: () => RunRow[]
 ): void {
-  const documents = new WidgetTracker<Area>({ namespace: 'jupyter-mlrun-run' });
-  const named = (runs: string[]): string => `jupyter-mlrun-${runs.join('-')}`;
-  const put = (runs: string[], content: () => Widget, title: string): Area => {
-    const id = named(runs);
-    const found = documents.find(area => area.id === id);
-    if (found) {
-      app.shell.activateById(found.id);
-      return found;
-    }
-    const area: Area = new MainAreaWidget({ content: content() });
+  const { commands } = app;
+  const open = (run: string): void => void commands.execute(COMMANDS.open, { run });
+  const compare = (runs: readonly string[]): void => void commands.execute(COMMANDS.compare, { runs: [...runs] });
+  const documents = new WidgetTracker<Area<RunDocument>>({ namespace: 'jupyter-mlrun-run' });
+  const comparisons = new WidgetTracker<Area<CompareDocument>>({ namespace: 'jupyter-mlrun-compare' });
+  const put = <T extends Widget>(tracker: WidgetTracker<Area<T>>, content: T, id: string): Area<T> => {
+    const area = new MainAreaWidget({ content });
     area.id = id;
-    area.runs = runs;
-    area.title.label = title;
-    area.title.caption = title;
     area.title.icon = runsIcon;
     area.title.closable = true;
-    void documents.add(area);
+    content.disposed.connect(() => area.dispose());
+    void tracker.add(area);
     app.shell.add(area, 'main');
-    app.shell.activateById(area.id);
+    app.shell.activateById(id);
     return area;
   };
-  app.commands.addCommand(COMMANDS.open, {
-    label: trans.__('Open run'),
-    describedBy: { args: { type: 'object', properties: { run: { type: 'string' }, name: { type: 'string' } }, required: ['run'] } },
+
+  const wanted = (args: Given): string => textOf(args?.['run']) || (chosen()[0]?.id ?? '');
+  commands.addCommand(COMMANDS.open, {
+    label: trans.__('Open Run'),
+    describedBy: {
+      args: { type: 'object', properties: { run: { type: 'string' }, name: { type: 'string' }, place: { type: 'string' } } }
+    },
+    isEnabled: args => wanted(args) !== '',
     execute: args => {
-      const run = String(args['run'] ?? '');
-      if (run) {
-        put([run], () => new RunDocument({ run, server }), typeof args['name'] === 'string' ? args['name'] : run);
+      const run = wanted(args);
+      const place = textOf(args['place']);
+      const found = documents.find(area => area.content.run === run);
+      if (found) {
+        app.shell.activateById(found.id);
+        if (place) {
+          found.content.go(place);
+        }
+      } else if (run) {
+        const content = new RunDocument({ run, server, open, compare, ...(place ? { place } : {}) });
+        content.title.label = textOf(args['name']) || run;
+        const area = put(documents, content, `jupyter-mlrun-run-area-${run}`);
+        content.title.changed.connect(() => void documents.save(area));
       }
     }
   });
+
+  const several = (args: Given): string[] => {
+    const named = listOf(args?.['runs']);
+    return named.length ? named : chosen().map(run => run.id);
+  };
+  commands.addCommand(COMMANDS.compare, {
+    label: args => {
+      const n = several(args).length;
+      return n > 1 ? plural(n, 'Compare {n} Run', 'Compare {n} Runs') : trans.__('Compare Runs');
+    },
+    describedBy: { args: { type: 'object', properties: { runs: { type: 'array', items: { type: 'string' } } } } },
+    isEnabled: args => several(args).length > 1 && several(args).length <= MOST,
+    execute: args => {
+      const runs = several(args).slice(0, MOST);
+      const key = JSON.stringify(runs);
+      const found = comparisons.find(area => JSON.stringify(area.content.runs) === key);
+      if (found) {
+        app.shell.activateById(found.id);
+      } else if (runs.length) {
+        put(comparisons, new CompareDocument({ runs, server, open }), `jupyter-mlrun-compare-${Date.now()}-${comparisons.size}`);
+      }
+    }
+  });
+
   if (restorer) {
     void restorer.restore(documents, {
       command: COMMANDS.open,
-      args: area => ({ run: area.runs?.[0] ?? '', name: area.title.label }),
-      name: area => area.id,
-      when: app.started
+      args: area => ({ run: area.content.run, name: area.content.title.label }),
+      name: area => area.content.run
+    });
+    void restorer.restore(comparisons, {
+      command: COMMANDS.compare,
+      args: area => ({ runs: [...area.content.runs] }),
+      name: area => area.content.runs.join(' ')
     });
   }
 }

@@ -1,0 +1,382 @@
+// The tree of runs: only the lines that are seen are in the page; pointer and keyboard, one and many.
+
+import type { RunRow } from '../api.js';
+import { h, on, put } from '../view/dom.js';
+import { Frames } from '../view/frames.js';
+import { t } from '../view/words.js';
+import type { RunLists } from './lists.js';
+import { Picked } from './picked.js';
+import { GroupLine, RunLine } from './row.js';
+import { headKey, type Line } from './tree.js';
+
+/** Lines above and below those that are seen. */
+const MORE = 6;
+/** Milliseconds of rest before what is looked at is asked for. */
+const REST = 60;
+
+/** What the list asks of those around it. */
+export interface ListHost {
+  open(run: RunRow): void;
+  menu(event: MouseEvent | null, at: DOMRect): void;
+  rename(): void;
+  remove(): void;
+  fetch: Parameters<RunLists['between']>[2];
+  /** another choice of runs */
+  picked(): void;
+}
+
+type Drawn = RunLine | GroupLine;
+
+export class RunList {
+  readonly element = h('div', { class: 'mlr-list', role: 'tree', 'aria-multiselectable': 'true' });
+  readonly picked = new Picked();
+  private readonly sizer = h('div', { class: 'mlr-sizer', role: 'presentation' });
+  private readonly lines = new Map<string, Drawn>();
+  private readonly frames = new Frames(() => this.draw());
+  private readonly sized: ResizeObserver;
+  private current: { key: string; line: number } = { key: '', line: 0 };
+  private asking: ReturnType<typeof setTimeout> | undefined;
+  private ticking: ReturnType<typeof setInterval> | undefined;
+
+  constructor(
+    private readonly lists: RunLists,
+    private readonly host: ListHost,
+    signal: AbortSignal
+  ) {
+    put(this.element, 'aria-label', t('Runs'));
+    this.element.append(this.sizer);
+    on(this.element, 'scroll', () => this.frames.request(), signal, { passive: true });
+    on(this.element, 'click', event => this.click(event), signal);
+    on(this.element, 'dblclick', event => this.enter(this.lineAt(event)), signal);
+    on(this.element, 'keydown', event => this.key(event), signal);
+    on(this.element, 'contextmenu', event => this.context(event), signal);
+    on(this.element, 'focusin', event => this.focused(event), signal);
+    this.sized = new ResizeObserver(() => this.frames.request());
+    this.sized.observe(this.element);
+    signal.addEventListener('abort', () => {
+      this.sized.disconnect();
+      this.frames.end();
+      this.still();
+      clearTimeout(this.asking);
+    });
+  }
+
+  /** Something changed. */
+  request(): void {
+    this.frames.request();
+  }
+
+  /** Nobody looks. */
+  still(): void {
+    clearInterval(this.ticking);
+    this.ticking = undefined;
+  }
+
+  /** The runs that a command is meant for: those picked, or the one that the keyboard is at. */
+  chosen(): RunRow[] {
+    const known = this.lists.tree.known();
+    const ids = this.picked.size ? [...this.picked] : [this.current.key];
+    return ids.flatMap(id => known.get(id) ?? []);
+  }
+
+  /** Take the keyboard to the line where it was. */
+  focus(): void {
+    this.draw();
+    this.lines.get(this.current.key)?.element.focus();
+  }
+
+  private draw(): void {
+    const { tree } = this.lists;
+    if (!this.element.isConnected || this.element.hidden) {
+      return;
+    }
+    this.settle();
+    this.sizer.style.height = `${tree.height}px`;
+    const top = this.element.scrollTop;
+    const from = Math.max(0, tree.find(top) - MORE);
+    const to = Math.min(tree.length - 1, tree.find(top + this.element.clientHeight) + MORE);
+    const wanted: Line[] = [];
+    const add = (line: number): void => {
+      const one = tree.at(line);
+      if (one) {
+        wanted.push(one);
+      }
+    };
+    // the line that the keyboard is at stays in the page wherever one looks, or the focus were lost
+    if (this.current.line < from) {
+      add(this.current.line);
+    }
+    for (let line = from; line <= to; line++) {
+      add(line);
+    }
+    if (this.current.line > to) {
+      add(this.current.line);
+    }
+    this.put(wanted);
+    clearTimeout(this.asking);
+    this.asking = setTimeout(() => this.lists.see(from, to), REST);
+    const moves = wanted.some(line => line.kind === 'run' && line.run && !line.run.over && line.run.started !== null);
+    if (moves && this.ticking === undefined) {
+      this.ticking = setInterval(() => this.tick(), 1000);
+    } else if (!moves) {
+      this.still();
+    }
+  }
+
+  /** Where the keyboard is now: lines may have come above it, or it may be gone. */
+  private settle(): void {
+    const { tree } = this.lists;
+    const found = this.current.key ? tree.lineOf(this.current.key) : -1;
+    const line = found >= 0 ? found : Math.max(0, Math.min(this.current.line, tree.length - 1));
+    const one = tree.at(line);
+    this.current = { key: one ? keyOf(one) : '', line };
+  }
+
+  private put(wanted: Line[]): void {
+    const had = this.sizer.contains(document.activeElement);
+    const keys = new Set(wanted.map(keyOf));
+    for (const [key, drawn] of this.lines) {
+      if (!keys.has(key)) {
+        drawn.element.remove();
+        this.lines.delete(key);
+      }
+    }
+    const now = Date.now() / 1000;
+    const { tree } = this.lists;
+    wanted.forEach((line, i) => {
+      const key = keyOf(line);
+      let drawn = this.lines.get(key);
+      if (!drawn) {
+        drawn = line.kind === 'group' ? new GroupLine() : new RunLine();
+        this.lines.set(key, drawn);
+      }
+      const { element } = drawn;
+      put(element, 'data-line', line.line);
+      element.style.transform = `translateY(${tree.top(line.line)}px)`;
+      const grouped = line.group.name !== null;
+      const place = {
+        level: line.kind === 'run' && grouped ? 2 : 1,
+        position: line.kind === 'run' ? line.index + 1 : tree.groups.indexOf(line.group) + 1,
+        size: line.kind === 'run' ? line.group.runs : tree.groups.length,
+        selected: this.picked.has(key),
+        current: key === this.current.key
+      };
+      if (drawn instanceof GroupLine) {
+        drawn.draw(line.group, place);
+      } else {
+        drawn.draw(line.kind === 'run' ? line.run : null, place, now);
+      }
+      if (this.sizer.children[i] !== element) {
+        this.sizer.insertBefore(element, this.sizer.children[i] ?? null);
+      }
+    });
+    if (had && !this.sizer.contains(document.activeElement)) {
+      this.lines.get(this.current.key)?.element.focus({ preventScroll: true });
+    }
+  }
+
+  private tick(): void {
+    const now = Date.now() / 1000;
+    for (const drawn of this.lines.values()) {
+      if (drawn instanceof RunLine) {
+        drawn.tick(now);
+      }
+    }
+  }
+
+  // ---- pointer
+
+  private lineAt(event: Event): Line | null {
+    const element = event.target instanceof Element ? event.target.closest('[data-line]') : null;
+    return element ? this.lists.tree.at(Number(element.getAttribute('data-line'))) : null;
+  }
+
+  private click(event: MouseEvent): void {
+    const line = this.lineAt(event);
+    if (!line) {
+      this.pick(() => this.picked.clear());
+      return;
+    }
+    this.current = { key: keyOf(line), line: line.line };
+    if (line.kind === 'group') {
+      this.fold(line, !line.group.open);
+    } else if (event.shiftKey) {
+      void this.range(line.line);
+    } else if (line.run) {
+      const { id } = line.run;
+      this.pick(() => (event.ctrlKey || event.metaKey ? this.picked.toggle(id) : this.picked.only(id)));
+    }
+    this.focus();
+  }
+
+  private context(event: MouseEvent): void {
+    // the browser's own menu stays within reach, as everywhere in JupyterLab
+    if (event.shiftKey && event.button === 2) {
+      return;
+    }
+    const line = this.lineAt(event) ?? this.lists.tree.at(this.current.line);
+    event.preventDefault();
+    event.stopPropagation();
+    if (!line || line.kind !== 'run' || !line.run) {
+      return;
+    }
+    const { id } = line.run;
+    this.current = { key: id, line: line.line };
+    if (!this.picked.has(id)) {
+      this.pick(() => this.picked.only(id));
+    }
+    this.focus();
+    const box = this.lines.get(id)?.element.getBoundingClientRect() ?? this.element.getBoundingClientRect();
+    this.host.menu(event.button === 2 ? event : null, box);
+  }
+
+  private focused(event: FocusEvent): void {
+    const line = this.lineAt(event);
+    if (line && keyOf(line) !== this.current.key) {
+      this.current = { key: keyOf(line), line: line.line };
+      this.frames.request();
+    }
+  }
+
+  // ---- keyboard
+
+  private key(event: KeyboardEvent): void {
+    const { tree } = this.lists;
+    const line = tree.at(this.current.line);
+    if (!line || event.altKey) {
+      return;
+    }
+    const page = Math.max(1, Math.floor(this.element.clientHeight / 44) - 1);
+    const moves: Record<string, number> = {
+      ArrowDown: line.line + 1,
+      ArrowUp: line.line - 1,
+      PageDown: line.line + page,
+      PageUp: line.line - page,
+      Home: 0,
+      End: tree.length - 1
+    };
+    const target = moves[event.key];
+    if (target !== undefined) {
+      this.go(target, event.shiftKey);
+    } else if (!this.act(event, line)) {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** Whether the key was meant for us. */
+  private act(event: KeyboardEvent, line: Line): boolean {
+    const control = event.ctrlKey || event.metaKey;
+    switch (event.key) {
+      case 'ArrowRight':
+        line.kind === 'group' && !line.group.open ? this.fold(line, true) : this.go(line.line + (line.kind === 'group' ? 1 : 0));
+        return true;
+      case 'ArrowLeft':
+        this.outwards(line);
+        return true;
+      case 'Enter':
+        this.enter(line, true);
+        return true;
+      case ' ':
+        if (line.kind === 'group') {
+          this.fold(line, !line.group.open);
+        } else if (line.run) {
+          const { id } = line.run;
+          this.pick(() => this.picked.toggle(id));
+        }
+        return true;
+      case 'a':
+        if (control) {
+          void this.all();
+        }
+        return control;
+      case 'Escape':
+        this.pick(() => this.picked.clear());
+        return true;
+      case 'Delete':
+      case 'Backspace':
+        this.host.remove();
+        return true;
+      case 'F2':
+        this.host.rename();
+        return true;
+      case '*':
+        this.lists.tree.groups.forEach(group => group.name !== null && this.lists.tree.open(group.name, true));
+        this.frames.request();
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  private outwards(line: Line): void {
+    if (line.kind === 'group') {
+      this.fold(line, false);
+    } else if (line.group.name !== null) {
+      this.go(this.lists.tree.lineOf(headKey(line.group.name)));
+    }
+  }
+
+  private go(target: number, extend = false): void {
+    const { tree } = this.lists;
+    const line = Math.max(0, Math.min(target, tree.length - 1));
+    const one = tree.at(line);
+    if (!one) {
+      return;
+    }
+    if (extend && this.picked.anchor === null && this.current.key) {
+      this.picked.anchor = this.current.key;
+    }
+    this.current = { key: keyOf(one), line };
+    const [top, size] = [tree.top(line), one.kind === 'group' ? 28 : 44];
+    if (top < this.element.scrollTop) {
+      this.element.scrollTop = top;
+    } else if (top + size > this.element.scrollTop + this.element.clientHeight) {
+      this.element.scrollTop = top + size - this.element.clientHeight;
+    }
+    if (extend) {
+      void this.range(line);
+    }
+    this.focus();
+  }
+
+  private enter(line: Line | null, folds = false): void {
+    if (line?.kind === 'run' && line.run) {
+      this.host.open(line.run);
+    } else if (line?.kind === 'group' && folds) {
+      this.fold(line, !line.group.open);
+    }
+  }
+
+  private fold(line: Line, open: boolean): void {
+    if (line.group.name !== null) {
+      this.lists.tree.open(line.group.name, open);
+      this.frames.request();
+    }
+  }
+
+  // ---- which are picked
+
+  private pick(change: () => void): void {
+    change();
+    this.frames.request();
+    this.host.picked();
+  }
+
+  private async range(to: number): Promise<void> {
+    const { tree } = this.lists;
+    const start = this.picked.anchor === null ? to : tree.lineOf(this.picked.anchor);
+    const ids = await this.lists.between(start < 0 ? to : start, to, this.host.fetch);
+    this.pick(() => this.picked.range(ids));
+  }
+
+  private async all(): Promise<void> {
+    const ids = await this.lists.between(0, this.lists.tree.length - 1, this.host.fetch);
+    this.pick(() => this.picked.range(ids));
+  }
+}
+
+function keyOf(line: Line): string {
+  return line.kind === 'group' ? headKey(line.group.name) : (line.run?.id ?? `place ${line.group.name ?? ''} ${line.index}`);
+}
