@@ -29,6 +29,7 @@ _PLACES = {
     "Dataset": ("sdk.data",),
     "Model": ("sdk.model",),
     "RunDetails": ("sdk.details",),
+    "compare": ("sdk.compare",),
     "JupyterMLRunError": ("errors",),
     "BadInput": ("errors",),
     "CellError": ("errors",),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from jupyter_mlrun import cli_data, cli_ui, cli_upkeep
+from jupyter_mlrun import cli_compare, cli_data, cli_ui, cli_upkeep
 from jupyter_mlrun._version import __version__
 from jupyter_mlrun.cli_common import Group, Terminal, find, home, json_option, print_json, say
 from jupyter_mlrun.errors import BadInput, Conflict, JupyterMLRunError
@@ -246,7 +246,7 @@ def rm(run: tuple[str, ...]) -> None:
             say(f"  {models}")
 
 
-for _verb in (*cli_data.VERBS, *cli_ui.VERBS, *cli_upkeep.VERBS):
+for _verb in (*cli_compare.VERBS, *cli_data.VERBS, *cli_ui.VERBS, *cli_upkeep.VERBS):
     cli.add_command(_verb)
 
 

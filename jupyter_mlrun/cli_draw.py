@@ -122,3 +122,15 @@ def findings(found: Sequence[Finding]) -> None:
         cure = f"\n→ {_safe(one.cure)}" if one.cure else ""
         table.add_row(f"[{colours[one.level]}]{one.level}[/]", one.what, _safe(one.text) + cure)
     _print(table)
+
+
+def comparison(names: Sequence[str], rows: Sequence[Any]) -> None:
+    """``compare``: a line for each fact, a column for each run."""
+    table = _table("", "", *(_safe(name) for name in names), "")
+    section = ""
+    for row in rows:
+        first, section = ("" if row.section == section else row.section), row.section
+        mark = "≠" if row.differs else ""
+        values = ("-" if value is None else _safe(value) for value in row.values)
+        table.add_row(first, Text(f"{row.name[:200]} {mark}".strip()), *values, "")
+    _print(table)

@@ -43,6 +43,7 @@ PUBLIC = {
     "StoreError",
     "Workspace",
     "__version__",
+    "compare",
     "log",
 }
 # each costs 5 to 150 ms, and `log` is imported by every training script

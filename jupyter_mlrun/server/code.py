@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jupyter_mlrun import compare
+from jupyter_mlrun import differences
 from jupyter_mlrun.errors import BadInput
 from jupyter_mlrun.sdk.facts import became_of, facts_of
 from jupyter_mlrun.server.api_runs import MOST_COMPARED, MOST_FILES
 from jupyter_mlrun.server.base import Handler
 from jupyter_mlrun.server.files import Sender
-from jupyter_mlrun.server.snapshots import Code, code_of, differences, kind_of
+from jupyter_mlrun.server.snapshots import Code, changes_between, code_of, kind_of
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.ui.reader import words
 
@@ -112,7 +112,7 @@ class DiffHandler(Handler):
 
 def _diff(service: Service, place: WorkspaceDir, a: str, b: str) -> Diff:
     specs = [runs.read_spec(service.run(place, run_id)) for run_id in (a, b)]
-    found, same = differences(*(code_of(place, spec) for spec in specs))
+    found, same = changes_between(*(code_of(place, spec) for spec in specs))
     facts = [facts_of(spec, became={}, metrics={}) for spec in specs]
     return {
         "a": a,
@@ -127,9 +127,9 @@ def _diff(service: Service, place: WorkspaceDir, a: str, b: str) -> Diff:
     }
 
 
-def _pairs(facts: list[compare.Facts], section: str) -> Any:
+def _pairs(facts: list[differences.Facts], section: str) -> Any:
     both = [one.sections.get(section, {}) for one in facts]
-    return [{"name": name, "a": a, "b": b} for name, a, b in compare.pairs(both[0], both[1])]
+    return [{"name": name, "a": a, "b": b} for name, a, b in differences.pairs(both[0], both[1])]
 
 
 # ---- beside one another ----------------------------------------------------------------------------------------
@@ -154,18 +154,18 @@ def _compare(service: Service, place: WorkspaceDir, wanted: list[str]) -> Compar
         for entry in entries:
             entry.beat(now)
         lines = [entry.line(shelf.waiting.get(entry.row.run_id)) for entry in entries]
-    rows = compare.table([_facts(runs.read_spec(run), entry) for run, entry in zip(found, entries, strict=True)])
+    rows = differences.table([_facts(runs.read_spec(run), entry) for run, entry in zip(found, entries, strict=True)])
     return {
         "runs": lines,
         "rows": [
             {"section": row.section, "name": row.name, "values": list(row.values), "differs": row.differs}  # type: ignore[typeddict-item]
             for row in rows
         ],
-        "metrics": compare.in_common([[words(name, 300) for name in entry.metrics] for entry in entries]),
+        "metrics": differences.in_common([[words(name, 300) for name in entry.metrics] for entry in entries]),
     }
 
 
-def _facts(spec: Spec, entry: Entry) -> compare.Facts:
+def _facts(spec: Spec, entry: Entry) -> differences.Facts:
     row = entry.row
     became = became_of(row.status, row.experiment, row.target, entry.elapsed(time.time()))
     return facts_of(spec, became=became, metrics=entry.metrics)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun import compare
+from jupyter_mlrun import differences
 from jupyter_mlrun.errors import BadInput, NotFound
 from jupyter_mlrun.store.manifests import read_manifest
 from jupyter_mlrun.store.packs import ObjectStore
@@ -96,18 +96,18 @@ def code_of(place: WorkspaceDir, spec: Spec) -> Code | None:
         return None
 
 
-def differences(a: Code | None, b: Code | None) -> tuple[list[compare.Change], int]:
+def changes_between(a: Code | None, b: Code | None) -> tuple[list[differences.Change], int]:
     """What differs between two snapshots, from *a* to *b*, and how many files are the same; None: there is none."""
     codes = (a, b)
     trees = [{} if code is None else {path: _content(entry) for path, entry in code.files.items()} for code in codes]
 
     def read(which: int, path: str) -> bytes | None:
         code = codes[which]
-        if code is None or "link" in code.files[path] or code.files[path].get("size", 0) > compare.MOST_DIFF_BYTES:
+        if code is None or "link" in code.files[path] or code.files[path].get("size", 0) > differences.MOST_DIFF_BYTES:
             return None
-        return code.read(path, compare.MOST_DIFF_BYTES)
+        return code.read(path, differences.MOST_DIFF_BYTES)
 
-    return compare.changes(trees[0], trees[1], read)
+    return differences.changes(trees[0], trees[1], read)
 
 
 def _content(entry: dict[str, Any]) -> Any:

@@ -46,8 +46,8 @@ def figure(
 
     Raises ``NotFound`` for a metric that is not there and ``BadInput`` for one without numbers.
     """
-    _check(x, smoothing)
-    subplots = _plotly()
+    check(x, smoothing)
+    subplots = plotly()
     reader = MetricReader(run.metrics)
     reader.refresh()
     chosen = [reader.series(name) for name in _names(reader, metrics)]
@@ -67,18 +67,20 @@ def figure(
         for line in _lines(series, x, smoothing, COLOURS[place % len(COLOURS)]):
             made.add_trace(line, **at)
         made.update_xaxes(title_text=x if place + columns >= len(chosen) else None, **at)
-    _dress(made, rows, title)
+    dress(made, rows, title)
     return made
 
 
-def _check(x: str, smoothing: object) -> None:
+def check(x: str, smoothing: object) -> None:
+    """Refuse an axis or a smoothing that cannot be."""
     if x not in ("step", "time"):
         raise BadInput(f"x={x!r} is no axis", hint='x="step" or x="time"')
     if isinstance(smoothing, bool) or not isinstance(smoothing, (int, float)) or not 0 <= smoothing < 1:
         raise BadInput(f"smoothing={smoothing!r} is not from 0 to below 1", hint="for example smoothing=0.6")
 
 
-def _plotly() -> Any:
+def plotly() -> Any:
+    """What makes figures of several charts.  Raises ``RunEnvironmentError`` where plotly is not installed."""
     try:
         from plotly import subplots
     except ImportError as problem:
@@ -117,10 +119,10 @@ def _lines(series: Series, axis: str, smoothing: float, colour: str) -> list[Any
     table, _ = part(series, axis, -math.inf, math.inf, 1 << 62)
     x, y = table[:, 0], table[:, 3]
     name = html.escape(words(series.name, 80), quote=False)
-    shown = [(x, y, 0.3, 1.0, f"{name}, as logged"), (x, _smooth(y, smoothing), 1.0, 1.8, name)]
+    shown = [(x, y, 0.3, 1.0, f"{name}, as logged"), (x, smooth(y, smoothing), 1.0, 1.8, name)]
     lines = []
     for places, values, opacity, width, label in shown if smoothing else [(x, y, 1.0, 1.5, name)]:
-        few_x, few_y = _fewer(places, values)
+        few_x, few_y = fewer(places, values)
         alone = len(few_x) == 1
         lines.append(
             graph_objects.Scatter(
@@ -137,7 +139,7 @@ def _lines(series: Series, axis: str, smoothing: float, colour: str) -> list[Any
     return lines
 
 
-def _smooth(values: Floats, weight: float) -> Floats:
+def smooth(values: Floats, weight: float) -> Floats:
     """The exponential average so far, without its start's pull towards zero; what is not finite is passed over."""
     made = np.full(len(values), math.nan)
     average = total = 0.0
@@ -149,7 +151,7 @@ def _smooth(values: Floats, weight: float) -> Floats:
     return made
 
 
-def _fewer(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def fewer(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """At most about ``MOST_POINTS``, peaks kept."""
     if len(x) <= MOST_POINTS:
         return x, y
@@ -160,7 +162,8 @@ def _fewer(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return np.repeat(x[starts], 2), ends.ravel()
 
 
-def _dress(made: Any, rows: int, title: str) -> None:
+def dress(made: Any, rows: int, title: str) -> None:
+    """Give a figure the colours and sizes that all of ours have."""
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "color": GREY}
     made.update_xaxes(**axis)
     made.update_yaxes(**axis)
