@@ -325,3 +325,12 @@ def test_a_run_that_is_over_already(place: WorkspaceDir) -> None:
     pump.post(view, HELLO)
     pump.turn(1e6 + 3)
     assert len(frames(heard)) == 2
+
+
+def test_who_waited_for_a_run_finds_its_end_saved(run: RunDir, pump: Pump) -> None:
+    drawn: list[bool] = []
+    feed = Feed(run)
+    pump.add(View(feed, None, Saved(lambda: drawn.append(feed.reader.over), 3600.0, runs.observe(run))))
+    end(run)
+    pump.settle(run.path, seconds=30.0)
+    assert drawn[-1:] == [True]

@@ -227,6 +227,9 @@ class Run(RunHandle):
         except KeyboardInterrupt:
             print(f"\ndetached: run {self.id} goes on; follow it with: jupyter mlrun logs -f {self.id}")
             raise
+        views = sys.modules.get("jupyter_mlrun.ui.widget")
+        if views is not None:  # where the run is shown, its end stands there before the next cell
+            views.pump.settle(self.path)
         if raise_on_error and str(state.status) == "Failed":
             raise self._failure(state)
         return self.get_details()

@@ -15,6 +15,7 @@ from jupyter_mlrun.ui.contract import FRAMES_PER_SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from jupyter_mlrun.records import RunState
     from jupyter_mlrun.ui.feed import Feed
@@ -28,6 +29,7 @@ QUIET_SECONDS = 3.0
 FIRST_AGAIN, MOST_AGAIN = 0.5, 8.0  # seconds between full frames for a view that has not spoken yet
 SILENT_SECONDS = 20.0  # a view that never spoke is waited for so long after the end of its run
 FIRST_RETRY, MOST_RETRY = 1.0, 30.0
+SETTLE_PAUSE = 0.02
 logger = logging.getLogger(__name__)
 
 
@@ -42,6 +44,7 @@ class Saved:
 
     def __init__(self, draw: Callable[[], None], every: float, drawn: RunState | None = None) -> None:
         self._draw, self._every = draw, every
+        self.hurry = False  # somebody waits for it: no pause between two drawings
         self._drawn_at = time.monotonic()
         self._version = -1
         self._status = None if drawn is None else _status(drawn, None)
@@ -51,7 +54,7 @@ class Saved:
         if self._version < 0 and reader.over:
             self._version = reader.version  # as it was just drawn; the status says if it ended meanwhile
         status = _status(reader.state, reader.problem)
-        wait = min(self._every, 1.0) if reader.over else self._every
+        wait = 0.0 if self.hurry else min(self._every, 1.0) if reader.over else self._every
         if status != self._status or (reader.version != self._version and now - self._drawn_at >= wait):
             self._version, self._status, self._drawn_at = reader.version, status, now
             if reader.problem is None:
@@ -186,6 +189,24 @@ class Pump:
             return
         view.inbox.put(message)
         self._start()
+
+    def settle(self, run: Path, seconds: float = 2.0) -> None:
+        """Return when the saved parts of an ended run's views show its end, or after *seconds*.
+
+        A notebook that runs without a browser takes what is shown while a cell runs, and nothing that comes between
+        two cells.
+        """
+        with self._lock:
+            views = [view for view in self._views if view.saved is not None and view.feed.run.path == run]
+        deadline = time.monotonic() + seconds
+        while self.running and time.monotonic() < deadline:
+            if all(view.feed.reader.over and view.saved and view.saved.fresh(view.feed.reader) for view in views):
+                return
+            for view in views:
+                if view.saved is not None:
+                    view.saved.hurry = True
+            self._wake.set()
+            time.sleep(SETTLE_PAUSE)
 
     @property
     def running(self) -> bool:
