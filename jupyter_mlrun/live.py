@@ -1,6 +1,7 @@
 """The output of a submitted cell: a live view, and beside it the part that is saved with the notebook.
 
-Reads run directories.  The saved part is text and static HTML, so what was last shown stays in the notebook.
+Reads run directories.  The saved part is text, static HTML and data, so what was last shown stays in the notebook.
+JupyterLab with our extension draws the data, live from its server, and leaves out the view beside it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from jupyter_mlrun.agent import client
 from jupyter_mlrun.errors import JupyterMLRunError
 from jupyter_mlrun.store import runs
-from jupyter_mlrun.ui import view, widget
-from jupyter_mlrun.ui.contract import STATIC_CLASS
+from jupyter_mlrun.ui import saved, view, widget
 from jupyter_mlrun.ui.feed import Feed
 from jupyter_mlrun.ui.pump import Saved, View
 
@@ -60,18 +60,19 @@ def show(run: Shown, *, refresh: bool = True, draw: Any = None) -> None:
         print(f"run {run.id} cannot be drawn: {problem}")
         return
     if not refresh or not in_kernel():
+        first.pop(saved.MIME, None)  # a page would go on drawing it
         _display(first)
         return
     feed = Feed(run.directory, waiting=lambda: why(run), queue=lambda: place(run), stop=run.cancel)
-    saved = Saved(lambda: output.update(feed), BESIDE_A_VIEW, state)
     try:
-        made = widget.open_view(feed, name, saved)
+        made = widget.open_view(feed, name, Saved(lambda: output.update(feed), BESIDE_A_VIEW, state))
     except widget.Unavailable as problem:
         _say_once(str(problem))
         _display(first, output.display_id)
         widget.pump.add(View(feed, None, Saved(lambda: output.update(feed), ALONE, state)))
         return
-    _display(widget.bundle(made, f"live view of run {run.id}; what follows is how it was last saved"))
+    beside = widget.bundle(made, f"live view of run {run.id}; what follows is how it was last saved")
+    _display({saved.MIME: saved.stand_in(run.directory), **beside})
     _display(first, output.display_id)
 
 
@@ -83,9 +84,7 @@ class _Output:
         self.display_id = f"jupyter_mlrun-{name}"
 
     def bundle(self, metrics: LiveReader | None) -> dict[str, Any]:
-        found: dict[str, Any] = self.draw(self.run, why(self.run), metrics)
-        found["text/html"] = f'<div class="{STATIC_CLASS} {STATIC_CLASS}-{self.name}">{found["text/html"]}</div>'
-        return found
+        return saved.named(self.draw(self.run, why(self.run), metrics), self.name)
 
     def update(self, feed: Feed) -> None:
         _display(self.bundle(feed.reader.metrics), self.display_id, update=True)

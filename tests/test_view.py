@@ -14,7 +14,7 @@ from jupyter_mlrun.rundir import RunDir, dump_json
 from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.home import WorkspaceDir
-from jupyter_mlrun.ui import page, view
+from jupyter_mlrun.ui import page, saved, view
 from jupyter_mlrun.ui.words import LOOKS
 from jupyter_mlrun.worker.segment import MetricWriter
 
@@ -141,7 +141,7 @@ def test_each_status(home: Path, name: str) -> None:
     page.write(run)
     assert ("refresh" in run.page.read_text(encoding="utf-8")) is (name in {"Queued", "Running"})
     assert (run.page.stat().st_mode & 0o777) == 0o600
-    assert set(view.bundle(run)) == {"text/plain", "text/html"}
+    assert set(view.bundle(run)) == {"text/plain", "text/html", saved.MIME}
     json.dumps(view.bundle(run))
 
 

@@ -21,6 +21,7 @@ from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.ui import pump as pumps
 from jupyter_mlrun.ui import widget
 from jupyter_mlrun.ui.feed import Feed
+from jupyter_mlrun.ui.saved import MIME
 from jupyter_mlrun.worker.segment import MetricWriter
 from tests.runs import ended_run, recorded_run
 from tests.support import until
@@ -142,10 +143,13 @@ def test_a_cell_shows_the_view_and_what_is_saved(place: WorkspaceDir, outputs: l
     run = Run.at(recorded_run(place, display_name="<b>name</b>"))
     live.show(run)
     (view, _, _), (saved, display_id, update) = outputs
-    assert set(view) == {"text/plain", widget.MIME}
+    assert set(view) == {"text/plain", widget.MIME, MIME}
+    assert view[MIME]["part"] == "view"
     assert run.id in view["text/plain"]
-    assert (set(saved), update) == ({"text/plain", "text/html"}, False)
+    assert (set(saved), update) == ({"text/plain", "text/html", MIME}, False)
     name = the_comm().sent[0][1]["state"]["view"]
+    address = (saved[MIME]["run"], saved[MIME]["workspace"], saved[MIME]["view"])
+    assert address == (run.id, run.experiment.workspace.name, name)
     assert saved["text/html"].startswith(f'<div class="jupyter-mlrun-static jupyter-mlrun-static-{name}">')
     assert "&lt;b&gt;name&lt;/b&gt;" in saved["text/html"]
     from jupyter_mlrun.states import Status
@@ -169,7 +173,7 @@ def test_without_the_front_ends_files_it_says_so_once(
     for number in range(2):
         live.show(Run.at(recorded_run(place, number=number)))
     assert capsys.readouterr().out.count("make front-end") == 1
-    assert [set(bundle) for bundle, _, _ in outputs] == [{"text/plain", "text/html"}] * 2
+    assert [set(bundle) for bundle, _, _ in outputs] == [{"text/plain", "text/html", MIME}] * 2
     assert Comm.made == []
     assert widget.pump.running, "it is refreshed all the same"
 
@@ -198,7 +202,7 @@ def test_outside_of_a_kernel_nothing_is_kept_up_to_date(
 
 def test_refresh_false_shows_it_once(place: WorkspaceDir, outputs: list[Any]) -> None:
     live.show(Run.at(recorded_run(place)), refresh=False)
-    assert len(outputs) == 1
+    assert [set(bundle) for bundle, _, _ in outputs] == [{"text/plain", "text/html"}]
     assert not widget.pump.running
 
 

@@ -57,6 +57,7 @@ ROUTES: tuple[tuple[str, type[Any]], ...] = (
     (rf"/{RUN}/code", code.CodeHandler),
     (rf"/{RUN}/code/file", code.CodeFileHandler),
     (rf"/{RUN}/system", runs.SystemHandler),
+    (rf"/{RUN}/saved", runs.SavedHandler),
     (rf"/{RUN}/children", runs.ChildrenHandler),
     (rf"/{RUN}/stop", commands.StopHandler),
     (rf"/{RUN}/rerun", commands.RerunHandler),

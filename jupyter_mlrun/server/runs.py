@@ -17,6 +17,7 @@ from jupyter_mlrun.server.overview import full
 from jupyter_mlrun.server.system import used
 from jupyter_mlrun.store.livemetrics import OneMetric, part
 from jupyter_mlrun.store.series import MetricReader
+from jupyter_mlrun.ui import saved, view
 from jupyter_mlrun.ui.contract import MOST_POINTS
 from jupyter_mlrun.ui.reader import words
 from jupyter_mlrun.ui.words import number
@@ -62,6 +63,19 @@ def _children(service: Service, place: WorkspaceDir, run_id: str) -> Children:
             entry.beat(now)
         rows = [entry.line(shelf.waiting.get(entry.row.run_id)) for entry in found[:MOST_ROWS]]
     return {"runs": rows, "total": len(found)}
+
+
+class SavedHandler(Handler):
+    """``api/runs/RUN/saved``: what a notebook keeps of the run, as it is now."""
+
+    async def get(self, run_id: str) -> None:
+        place, name = self.workspace(), self.query("view")
+        self.answer({"data": await self.work(lambda: _saved(self.service.run(place, run_id), name))})
+
+
+def _saved(run: RunDir, name: str | None) -> dict[str, Any]:
+    bundle = view.bundle(run)
+    return saved.named(bundle, name) if name is not None and saved.VIEW_NAME.match(name) else bundle
 
 
 class SystemHandler(Handler):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import cells, runs, text
 from jupyter_mlrun.store.livemetrics import LiveReader
-from jupyter_mlrun.ui import chart, system
+from jupyter_mlrun.ui import chart, saved, system
 from jupyter_mlrun.ui.contract import MOST_METRICS
 from jupyter_mlrun.ui.reader import warnings
 from jupyter_mlrun.ui.words import LOOKS, duration, number
@@ -95,9 +95,9 @@ def _cut(log: str) -> str:
 
 
 def bundle(run: RunDir, *, waiting: str | None = None, metrics: LiveReader | None = None) -> dict[str, Any]:
-    """What a notebook displays: text and HTML.  *metrics*: read already."""
+    """What a notebook displays: text, HTML, and the data of our own MIME type.  *metrics*: read already."""
     seen = look(run, waiting=waiting, metrics=metrics)
-    return {"text/plain": _text(seen), "text/html": _html(seen)}
+    return {saved.MIME: saved.data(seen), "text/plain": _text(seen), "text/html": _html(seen)}
 
 
 def as_text(run: RunDir, *, waiting: str | None = None) -> str:

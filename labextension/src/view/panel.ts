@@ -214,7 +214,8 @@ export class Panel {
     put(this.element, 'aria-label', t('Run {name}', { name: run.title }));
     put(this.element, 'data-link', this.source.link);
     const waiting = this.asking.waiting || (late && this.store.seq === null);
-    this.header.draw({ link: this.source.link, waiting, stopping: this.stopping, failed: this.failed });
+    const teller = this.source.view === 'http' ? 'server' : 'kernel';
+    this.header.draw({ link: this.source.link, waiting, stopping: this.stopping, failed: this.failed, teller });
     this.charts.draw();
     this.log.draw();
     this.details.draw();
