@@ -6,6 +6,7 @@ import { placeOf, type Place } from './places.js';
 import { RunView } from './runview.js';
 import type { Server } from './server.js';
 import { h } from '../view/dom.js';
+import { plural } from '../view/words.js';
 
 export interface RunDocumentOptions {
   run: string;
@@ -94,7 +95,7 @@ export class CompareDocument extends Widget {
     super();
     this.addClass('jp-mlrun-document');
     this.title.closable = true;
-    this.show_(options.runs);
+    this.put(options.runs);
   }
 
   override dispose(): void {
@@ -125,18 +126,18 @@ export class CompareDocument extends Widget {
     this.view?.visible(shown);
   }
 
-  private show_(runs: readonly string[]): void {
+  private put(runs: readonly string[]): void {
     const { server, open } = this.options;
     this.view?.dispose();
     this.runs = runs;
-    this.title.label = `Compare ${runs.length}`;
+    this.title.label = plural(runs.length, 'Compare one run', 'Compare {n} runs');
     this.view = new CompareView(server, runs, {
       link: run => {
         const link = h('a', { class: 'run-link', href: server.address(`runs/${encodeURIComponent(run.id)}`) }, run.name);
         link.addEventListener('click', event => (event.preventDefault(), open(run.id)));
         return link;
       },
-      chose: left => (left.length ? this.show_(left) : this.close())
+      chose: left => (left.length ? this.put(left) : this.close())
     });
     this.view.visible(this.shown);
     this.node.replaceChildren(this.view.element);
