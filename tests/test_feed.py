@@ -592,6 +592,24 @@ def test_an_ended_run_rests_and_comes_back(place: WorkspaceDir) -> None:
     assert view.lines == {0: "a line"}
 
 
+@pytest.mark.parametrize(
+    ("question", "key", "answer"),
+    [
+        ({"type": "lines", "from": 0, "to": 5}, "lines", ["a line"]),
+        ({"type": "search", "text": "LINE", "from": 0, "backward": False}, "line", 0),
+        ({"type": "count", "text": "a", "from": 0, "at": 0}, "count", 1),
+    ],
+)
+def test_a_question_finds_the_log_of_a_run_that_rests(
+    place: WorkspaceDir, question: dict[str, Any], key: str, answer: object
+) -> None:
+    feed = Feed(ended_run(place))
+    View(feed).catch_up()
+    feed.rest()
+    ((header, _),) = feed.handle({**question, "ask": 1})
+    assert header.get(key) == answer, header
+
+
 def test_what_was_read_for_a_zoom_is_let_go(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     MetricWriter(str(run.metrics)).log("loss", 1.0)
     view = View(Feed(run))

@@ -38,6 +38,7 @@ SERIES_BYTES, LOG_BYTES = FRAME_BYTES * 5 // 8, FRAME_BYTES // 4
 FEWEST_BUCKETS, BUCKETS = 50, 400
 FEWEST_SHARED = 100  # buckets that each series has, however many there are
 HEADER_BYTES, ODD_BYTES, FORM_BYTES = 400, 48, 24_000  # of a series, a point that is named, a table, about
+COME_BACK_SECONDS = 1.0  # that the log of an ended run may take to be read again
 ZOOM_SECONDS = 15.0  # what was read for a zoom is kept so long
 POINT, BUCKET = ["step", "time", "value"], ["step", "time", "min", "max", "last"]
 NUMBER_KINDS = 1 << form.FLOAT | 1 << form.INT | 1 << form.BOOL
@@ -366,7 +367,16 @@ class Feed:
         }
         return header, np.ascontiguousarray(rows, "<f8").tobytes()
 
+    def _come_back(self) -> None:
+        """After a rest, a question must find what was let go of: it is read again, for a second at most."""
+        if self.reader.spec is None:
+            self.reader.refresh()
+            until = time.monotonic() + COME_BACK_SECONDS
+            while self.reader.behind and time.monotonic() < until:
+                self.reader.refresh()
+
     def _log_now(self) -> LogLines:
+        self._come_back()
         log = self.reader.log(self._rank)
         if log is None:
             raise ValueError(self.reader.problem or "this run has no such log")
@@ -409,6 +419,7 @@ class Feed:
         return header, b""
 
     def _image(self, message: dict[str, Any]) -> Message:
+        self._come_back()
         sketch = self.reader.metrics.sketches.get(self._names.get(message["metric"], ""))
         mime, data = image(self.run, sketch.forms if sketch is not None else None)
         header: contract.Image = {
