@@ -99,7 +99,7 @@ def main(folder: Path) -> None:
         "first": first,
         "second": go(**script, parameters=("lr=0.5",), name="faster"),
         "failed": go(cell=FAILS, name="fails"),
-        "hostile": go(cell=EVIL, name=HOSTILE, tags=(f"{HOSTILE}={HOSTILE}",)),
+        "hostile": go(cell=EVIL, name=HOSTILE, tags=(f"evil={HOSTILE}",)),
         "ranks": go(cell='import os\nprint("I am rank", os.environ["RANK"])\n', procs=2, name="two ranks"),
         "child": go(cell='print("a child")', parent=first.id, name="child"),
         "long": go(cell=LONG, name="long one"),

@@ -20,6 +20,7 @@ export class Overview {
   private readonly blocks = h('div', { class: 'blocks' });
   private readonly tags: Tags;
   private readonly said = h('span', { class: 'sr-only', role: 'status' });
+  private drawn = '';
 
   constructor(
     server: Server,
@@ -32,6 +33,13 @@ export class Overview {
   }
 
   draw(run: RunFull, about: About | null): void {
+    const key = JSON.stringify([{ ...run, now: 0 }, about]);
+    if (key === this.drawn) {
+      return;
+    }
+    this.drawn = key;
+    const active = document.activeElement;
+    const typing = active instanceof HTMLElement && this.tags.element.contains(active) ? active : null;
     const mayRerun = about?.can_execute !== false && run.kind !== 'interactive';
     const end = endView(run, { ...this.actions, rerun: mayRerun ? this.actions.rerun : null });
     this.end.replaceChildren(...(end ? [end] : []));
@@ -53,6 +61,8 @@ export class Overview {
       block(t('Properties'), table(Object.entries(run.properties)))
     ];
     this.blocks.replaceChildren(...blocks.filter((one): one is HTMLElement => one instanceof HTMLElement));
+    // who types a tag goes on typing
+    typing?.focus({ preventScroll: true });
   }
 
   private facts(run: RunFull): Fact[] {
