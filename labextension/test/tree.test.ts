@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { RunRow } from '../src/api.js';
+import type { RunRow, RunsUpdate } from '../src/api.js';
+import { remembered, toRemember } from '../src/notebook/memory.js';
+import { Ended } from '../src/panel/ended.js';
 import { chipCounts, queryOf, tagsOf, withWord } from '../src/panel/filter.js';
+import { RunLists } from '../src/panel/lists.js';
+import { Picked } from '../src/panel/picked.js';
+import { leftOf } from '../src/panel/row.js';
 import { sparkPath } from '../src/panel/spark.js';
+import { tagsIn, tagsText } from '../src/panel/tagtext.js';
 import { HEAD, headKey, LINE, Rows, Tree } from '../src/panel/tree.js';
 
 const run = (id: string, experiment: string, more: Partial<RunRow> = {}): RunRow =>
@@ -30,14 +36,20 @@ test('runs stand under their experiments, in the order in which they came', () =
   assert.equal(tree.height, 2 * HEAD + 3 * LINE);
 });
 
+test('the experiment of the newest run stands first; those of which nothing is known keep their order', () => {
+  const tree = new Tree();
+  tree.set(counts(['a', 1], ['b', 1], ['y', 0], ['z', 1]), 3, rows(run('2', 'z'), run('1', 'b')), true);
+  assert.deepEqual(tree.groups.map(group => group.name), ['z', 'b', 'a', 'y']);
+});
+
 test('a closed experiment shows its head alone, and stays closed when there is news', () => {
   const tree = new Tree();
-  const all = rows(run('2', 'b'), run('1', 'a'));
+  const all = rows(run('2', 'a'), run('1', 'b'));
   tree.set(counts(['a', 1], ['b', 1]), 2, all, true);
   tree.open('a', false);
-  assert.deepEqual(kinds(tree), ['# a', '# b', '2']);
+  assert.deepEqual(kinds(tree), ['# a', '# b', '1']);
   tree.set(counts(['a', 1], ['b', 1]), 2, all, true);
-  assert.deepEqual(kinds(tree), ['# a', '# b', '2']);
+  assert.deepEqual(kinds(tree), ['# a', '# b', '1']);
   tree.open('a', true);
   assert.equal(tree.length, 4);
 });
@@ -153,4 +165,138 @@ test('a small curve: gaps part it, one value is a dot, equal values lie in the m
   assert.equal(sparkPath([5], 10, 10), 'M5 5h.01');
   assert.equal(sparkPath([2, 2, 2], 10, 10), 'M0 5L5 5L10 5');
   assert.equal(sparkPath([0, null, 1], 10, 10), 'M0 10h.01M10 0h.01');
+});
+
+// ---- what is followed
+
+interface Watch {
+  query: Record<string, unknown>;
+  listener: { heard(update: RunsUpdate): void; problem?(problem: { message: string }, final: boolean): void };
+  closed: boolean;
+}
+
+function lists() {
+  const watches: Watch[] = [];
+  const server = {
+    watch(query: object, listener: Watch['listener']) {
+      const watch: Watch = { query: query as Record<string, unknown>, listener, closed: false };
+      watches.push(watch);
+      return { link: 'open' as const, move: (other: object) => void (watch.query = other as Record<string, unknown>), close: () => void (watch.closed = true) };
+    }
+  };
+  const made = new RunLists(server as never, () => undefined);
+  const open = () => watches.filter(watch => !watch.closed).map(watch => watch.query);
+  return { made, watches, open };
+}
+
+const news = (total: number, experiments: [string, number][], ...all: RunRow[]): RunsUpdate => ({
+  type: 'runs', sub: 1, seq: 1, full: true, order: all.map(row => row.id), rows: all, gone: [], total, counts: {}, experiments: counts(...experiments)
+});
+
+test('hidden, nothing is followed; shown again, the list begins anew', () => {
+  const { made, watches, open } = lists();
+  made.start();
+  assert.deepEqual(open(), [{ offset: 0, limit: 200 }]);
+  watches[0]?.listener.heard(news(1000, [['a', 1000]], run('1', 'a')));
+  made.see(300, 320);
+  assert.equal(open().length, 2);
+  made.stop();
+  assert.deepEqual(open(), []);
+  made.start();
+  assert.deepEqual(open(), [{ offset: 0, limit: 200 }]);
+});
+
+test('what is looked at is followed, what is left is not', () => {
+  const { made, watches, open } = lists();
+  made.start();
+  watches[0]?.listener.heard(news(1000, [['a', 600], ['b', 400]], ...Array.from({ length: 100 }, (_, i) => run(`${i}`, 'a'))));
+  made.see(10, 50);
+  assert.equal(open().length, 1);
+  made.see(590, 630);
+  assert.deepEqual(open().slice(1), [
+    { experiment: 'a', offset: 550, limit: 100 },
+    { experiment: 'b', offset: 0, limit: 100 }
+  ]);
+  made.see(10, 50);
+  assert.equal(open().length, 1);
+});
+
+test('another question: what is shown stays until its answer is there', () => {
+  const { made, watches, open } = lists();
+  made.start();
+  watches[0]?.listener.heard(news(1, [['a', 1]], run('1', 'a')));
+  made.ask({ text: 'x' }, true);
+  assert.deepEqual(open(), [{ text: 'x', offset: 0, limit: 200 }]);
+  assert.equal(made.tree.length, 2);
+  assert.equal(made.loaded, false);
+  watches[0]?.listener.heard(news(0, []));
+  assert.equal(made.tree.length, 0);
+  assert.ok(made.loaded && made.filtered);
+});
+
+test('a question that the server refuses ends the list, and says why', () => {
+  const { made, watches, open } = lists();
+  made.start();
+  watches[0]?.listener.problem?.({ message: 'no such order' }, true);
+  assert.equal(made.problem?.message, 'no such order');
+  assert.deepEqual(open(), []);
+  made.ask({ text: 'x' }, true);
+  made.start();
+  assert.equal(made.problem, null);
+  assert.equal(open().length, 1);
+});
+
+test('a range over runs that are not known asks for them', async () => {
+  const { made, watches } = lists();
+  made.start();
+  watches[0]?.listener.heard(news(5, [['a', 5]], run('0', 'a'), run('1', 'a')));
+  const asked: unknown[] = [];
+  const ids = await made.between(4, 1, async query => {
+    asked.push(query);
+    return [run('2', 'a'), run('3', 'a')];
+  });
+  assert.deepEqual(ids, ['0', '1', '2', '3']);
+  assert.deepEqual(asked, [{ experiment: 'a', offset: 2, limit: 2 }]);
+});
+
+test('who leaves the list of active runs has ended, and is told once', () => {
+  const ended = new Ended();
+  const take = (total: number, ...all: RunRow[]) => ended.take({ rows: all, order: all.map(row => row.id), total });
+  assert.deepEqual(take(2, run('1', 'a'), run('2', 'a')), []);
+  assert.deepEqual(take(1, run('2', 'a')), ['1']);
+  assert.deepEqual(take(1, run('2', 'a')), []);
+  assert.deepEqual(take(9, run('3', 'a')), [], 'it may have been pushed out of the window');
+  assert.deepEqual(take(0), ['2', '3']);
+});
+
+test('picked runs: one, some, a range from where one began', () => {
+  const picked = new Picked();
+  picked.only('a');
+  picked.toggle('b');
+  assert.deepEqual([[...picked], picked.anchor], [['a', 'b'], 'b']);
+  picked.toggle('a');
+  assert.deepEqual([...picked], ['b']);
+  picked.range(['x', 'y']);
+  assert.deepEqual([[...picked], picked.anchor], [['x', 'y'], 'a']);
+  picked.clear();
+  assert.deepEqual([picked.size, picked.anchor], [0, null]);
+});
+
+test('tags are read as they are written', () => {
+  const tags = { a: '1', flag: '', 'with,comma': 'x, y=z' };
+  assert.deepEqual(tagsIn(tagsText(tags)), tags);
+  assert.deepEqual(tagsIn(' , a = 1 ,=x, b'), { a: '1', b: '' });
+});
+
+test('what a notebook remembers may have been written by anybody', () => {
+  assert.deepEqual(remembered({ submit: { target: ['gpu'], env: 'x', inputs: [1, 'a=b', 'c\nd'], name: ['no'], __proto__: null } }), { target: ['gpu'], inputs: ['a=b'] });
+  for (const wrong of [undefined, null, 3, 'x', [], { submit: null }, { submit: [] }]) {
+    assert.deepEqual(remembered(wrong), {});
+  }
+  assert.deepEqual(toRemember({ target: ['gpu'], name: ['x'], env: [] }), { target: ['gpu'] });
+});
+
+test('what is left is guessed from what is done', () => {
+  const of = (fraction: number | null, over = false) => leftOf(run('1', 'a', { started: 100, ended: null, fraction, over }), 200);
+  assert.deepEqual([of(0.5), of(null), of(0), of(0.5, true)], [100, null, null, null]);
 });

@@ -53,7 +53,8 @@ export function addActions(
   };
   const add = (id: string, label: string, most: number, work: (ids: string[]) => unknown, fits?: (rows: RunRow[]) => boolean): void => {
     commands.addCommand(id, {
-      label,
+      // in the palette nothing says what is meant
+      label: args => (args['isPalette'] ? trans.__('Picked Runs: %1', label) : label),
       describedBy: {
         args: { type: 'object', properties: { run: { type: 'string' }, runs: { type: 'array', items: { type: 'string' } } } }
       },

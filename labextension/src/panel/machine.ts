@@ -116,7 +116,7 @@ export class MachineView {
     const rows = [
       ...running.slice(0, MOST).map(run => h('li', { 'data-look': 'live' }, icon('turn'), this.link(run.id, run.name))),
       ...waiting.slice(0, MOST).map(run =>
-        h('li', { 'data-look': 'wait' }, h('span', { class: 'position' }, String(run.position)), h('span', { class: 'waits' }, this.link(run.id, run.name), h('span', { class: 'why', title: run.why }, run.why)))
+        h('li', { 'data-look': 'wait' }, h('span', { class: 'position' }, String(run.position)), h('span', { class: 'waits' }, this.link(run.id, run.name), h('span', { class: 'because', title: run.why }, run.why)))
       )
     ];
     const more = running.length + waiting.length - rows.length;
@@ -127,10 +127,11 @@ export class MachineView {
 const amount = (used: number, total: number): string => t('{used} of {total}', { used: bytes(used), total: bytes(total) });
 
 function meter(label: string, part: number | null, words: string | null, about: string, run: HTMLElement | null, under = false): HTMLElement {
+  // a busy processor is well used; a full disk is not
   const value = part === null ? 0 : Math.min(1, Math.max(0, part));
   const text = part === null ? t('unknown') : (words ?? `${Math.round(value * 100)} %`);
   const bar = h('span', { class: 'track', role: 'meter', 'aria-label': label, 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': Math.round(value * 100), 'aria-valuetext': text });
-  const fill = h('span', { class: 'fill', 'data-look': value >= 0.95 ? 'bad' : value >= 0.85 ? 'wait' : 'live' });
+  const fill = h('span', { class: 'fill', 'data-look': words === null || value < 0.85 ? 'live' : value < 0.95 ? 'wait' : 'bad' });
   fill.style.width = `${value * 100}%`;
   bar.append(fill);
   const row = h('div', { class: under ? 'meter under' : 'meter', title: about }, h('span', { class: 'what' }, label), bar, h('span', { class: 'amount' }, text));

@@ -37,6 +37,7 @@ export function addOpening(
   const put = <T extends Widget>(tracker: WidgetTracker<Area<T>>, content: T, id: string): Area<T> => {
     const area = new MainAreaWidget({ content });
     area.id = id;
+    area.toolbar.hide(); // nothing is in it
     area.title.icon = runsIcon;
     area.title.closable = true;
     content.disposed.connect(() => area.dispose());

@@ -54,7 +54,7 @@ export function addRuns(app: JupyterFrontEnd, around: Around): void {
   app.shell.add(panel, 'left', { rank: 250 });
   restorer?.add(panel, panel.id);
   for (const command of [COMMANDS.show, COMMANDS.compare, COMMANDS.stop, COMMANDS.rerun, COMMANDS.delete]) {
-    palette?.addItem({ command, category: trans.__('Runs') });
+    palette?.addItem({ command, category: trans.__('Runs'), args: { isPalette: true } });
   }
   const active = new ActiveRuns({
     server,

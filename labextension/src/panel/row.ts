@@ -42,7 +42,7 @@ export function whyOf(run: RunRow): string {
 }
 
 export class RunLine {
-  readonly element = h('div', { class: 'mlr-line mlr-run', role: 'treeitem' });
+  readonly element = h('div', { class: 'mlr-line mlr-item', role: 'treeitem' });
   private readonly mark = h('span', { class: 'mark' });
   private readonly name = h('bdi', { class: 'name' });
   private readonly time = h('span', { class: 'time' });
@@ -110,8 +110,10 @@ export class RunLine {
     const d = primary?.spark && primary.spark.length > 1 ? sparkPath(primary.spark, WIDE, HIGH) : '';
     put(this.path, 'd', d);
     put(this.spark, 'hidden', d === '');
-    show(this.metric, primary !== null);
-    this.metric.replaceChildren(...(primary ? [h('span', { class: 'of' }, primary.name), ` ${primary.last}`] : []));
+    // why it failed says more than how well it did until then
+    const told = primary !== null && !(run.over && why);
+    show(this.metric, told);
+    this.metric.replaceChildren(...(told ? [h('span', { class: 'of' }, primary.name), ` ${primary.last}`] : []));
     const part = run.over ? null : run.fraction;
     show(this.bar, part !== null);
     this.bar.style.width = part === null ? '' : `${Math.min(1, Math.max(0, part)) * 100}%`;
@@ -172,6 +174,7 @@ function hint(run: RunRow): string {
     t('Experiment: {name}', { name: run.experiment }),
     t('Created: {time}', { time: moment(run.created) }),
     t('Compute: {name}', { name: run.target }),
+    ...pairs(t('Metrics:'), run.metrics),
     ...pairs(t('Parameters:'), run.parameters),
     ...pairs(t('Tags:'), run.tags)
   ].filter(Boolean).map(line => line.slice(0, 300)).join('\n');

@@ -88,8 +88,11 @@ export class Tree {
         have ? have.push(row) : this.first.set(key, [row]);
       }
     }
+    // the experiments of the first runs stand first: with the newest runs, those in which something goes on
+    const places = new Map([...this.first.keys()].map((name, i) => [name, i]));
+    const place = (name: string): number => places.get(name) ?? places.size;
     this.groups = grouped
-      ? experiments.map(({ name, runs, active }) => ({
+      ? [...experiments].sort((a, b) => place(a.name) - place(b.name)).map(({ name, runs, active }) => ({
           name,
           runs,
           active,
