@@ -306,7 +306,12 @@ class Overlay {
       return columns ? [{ run, line: { ...lineOf(columns, look, run.started ?? run.created), ...dress(run.id) } }] : [];
     });
     // a single value, or a text, is in the table below: there is no curve of it
-    show(this.element, drawn.some(({ line }) => line.x.length > 1));
+    const curves = drawn.some(({ line }) => line.x.length > 1);
+    show(this.element, curves);
+    if (!curves) {
+      this.lines.end();
+      return;
+    }
     this.names = drawn.map(({ run, line }) => ({ label: run.name, colour: line.colour }));
     this.lines.draw(drawn.map(({ line }) => line), look);
     this.point(null, []);
