@@ -121,6 +121,33 @@ def test_many_views_share_what_a_page_takes(run: RunDir) -> None:
     assert len(frames(views[39][1])) == 8 + 8, "those that nobody sees take nothing"
 
 
+def test_a_view_that_no_page_shows_takes_next_to_nothing(run: RunDir) -> None:
+    """JupyterLab with our extension draws the run from its server: the kernel's view beside it stays silent."""
+    free = [0.0]
+    pump, writer = Still(lambda: free[0]), MetricWriter(str(run.metrics))
+    (silent, said), (shown, seen) = views = [listening(Feed(run)) for _ in range(2)]
+    for view, _ in views:
+        pump.add(view)
+    pump.post(shown, HELLO)
+
+    def go_on(now: float) -> tuple[int, int]:
+        before = len(frames(said)), len(frames(seen))
+        for number in range(100):
+            writer.log("loss", 1.0)
+            pump.turn(now + number / 10)
+        return len(frames(said)) - before[0], len(frames(seen)) - before[1]
+
+    assert min(go_on(1e6)) >= 95, "the kernel is busy: who is silent may be shown all the same"
+    free[0] = 10.0
+    few, many = go_on(1e6 + 100)
+    assert few <= 4
+    assert many >= 95
+    free[0] = 0.0
+    assert go_on(1e6 + 200)[0] <= 3, "it stays unseen when the kernel has something to do again"
+    pump.post(silent, HELLO)
+    assert go_on(1e6 + 300)[0] >= 95, "a page opened it"
+
+
 def test_a_view_that_has_not_spoken_is_told_everything_again(run: RunDir) -> None:
     """While the kernel is busy no hello arrives: a page that came up late must see a whole frame."""
     pump = Still()

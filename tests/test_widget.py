@@ -63,6 +63,27 @@ def comms(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Comm]]:
     assert pump.join(10)
 
 
+def test_the_kernel_is_free_between_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: dict[str, Any] = {}
+    events = SimpleNamespace(register=heard.__setitem__)
+    shell = SimpleNamespace(events=events)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    clock = [100.0]
+    monkeypatch.setattr("jupyter_mlrun.ui.widget.time.monotonic", lambda: clock[0])
+    kernel = widget.Kernel()
+    kernel.watch()
+    clock[0] += 5
+    assert kernel.free() == 0, "the cell that makes the view is still at work"
+    heard["post_run_cell"](None)
+    clock[0] += 5
+    assert kernel.free() == 5
+    heard["pre_run_cell"](None)
+    assert kernel.free() == 0
+    heard.clear()
+    kernel.watch()
+    assert heard == {}, "once for each shell"
+
+
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The front-end's files, which a checkout may lack."""

@@ -27,6 +27,7 @@ IDLE_PAUSE = 0.2  # between two looks at runs that have been quiet
 HIDDEN_PAUSE = 1.0  # where nobody looks
 QUIET_SECONDS = 3.0
 FIRST_AGAIN, MOST_AGAIN = 0.5, 8.0  # seconds between full frames for a view that has not spoken yet
+UNSEEN_SECONDS = 3.0  # a page that has not spoken while the kernel was free so long does not show the view
 SILENT_SECONDS = 20.0  # a view that never spoke is waited for so long after the end of its run
 FIRST_RETRY, MOST_RETRY = 1.0, 30.0
 SETTLE_PAUSE = 0.02
@@ -84,6 +85,7 @@ class View:
         self.feed, self.send, self.saved = feed, send, saved
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.heard = False  # it has spoken
+        self.unseen = False  # it could have, and has not: a page that shows the run in another way
         self.resting = False
         self._hello: Any = None
         self._sent_at = -1e9
@@ -91,14 +93,15 @@ class View:
         self._retry_at, self._retry_in = 0.0, FIRST_RETRY
         self._since = time.monotonic()
 
-    def turn(self, now: float, interval: float = INTERVAL) -> bool:
+    def turn(self, now: float, interval: float = INTERVAL, free: float = 0.0) -> bool:
         """Answer what was asked, send what came, draw what is due; whether anything was sent.
 
-        *interval*: seconds between two frames at least.
+        *interval*: seconds between two frames at least; *free*: for how many seconds the kernel could hear a view.
         """
         if now < self._retry_at:
             return False
         moved = self._answer()
+        self.unseen = not self.heard and (self.unseen or free >= UNSEEN_SECONDS)
         if self.send is not None and now - self._sent_at >= interval * 0.95:
             moved = self._frame(now) or moved
         if self.saved is not None and not self.resting:
@@ -129,6 +132,8 @@ class View:
                 # while the kernel is busy nothing that the view says arrives; it may have come up since
                 self._again_at, self._again_in = now + self._again_in, min(2 * self._again_in, MOST_AGAIN)
                 self.feed.again()
+            elif self.unseen:
+                return False
             frame = self.feed.frame(refresh=False)
             made = [] if frame is None else [frame]
         if made:
@@ -160,9 +165,14 @@ class View:
 
 
 class Pump:
-    """The views of this process and their thread."""
+    """The views of this process and their thread.
 
-    def __init__(self) -> None:
+    Args:
+        free: for how many seconds now whatever a view says would have been heard; 0 while it would not.
+    """
+
+    def __init__(self, free: Callable[[], float] = lambda: 0.0) -> None:
+        self._free = free
         self._views: list[View] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -249,10 +259,11 @@ class Pump:
         with self._lock:
             views = [view for view in self._views if not view.resting or not view.inbox.empty()]
         moved = self._refresh(views, now)
-        watched = sum(view.send is not None and not view.feed.hidden for view in views)
+        watched = sum(view.send is not None and not view.feed.hidden and not view.unseen for view in views)
+        free = self._free()
         for view in views:
             view.resting = False
-            moved = self._try(view, now, max(INTERVAL, watched / ALL_PER_SECOND)) or moved
+            moved = self._try(view, now, max(INTERVAL, watched / ALL_PER_SECOND), free) or moved
         if moved:
             self._moved_at = now
         active = [view for view in views if self._rest_or_go_on(view, now)]
@@ -277,9 +288,9 @@ class Pump:
                     self._excuse(view, problem, now)
         return moved
 
-    def _try(self, view: View, now: float, interval: float) -> bool:
+    def _try(self, view: View, now: float, interval: float, free: float) -> bool:
         try:
-            return view.turn(now, interval)
+            return view.turn(now, interval, free)
         except Exception as problem:  # as above
             logger.exception("a view could not be brought up to date")
             self._excuse(view, problem, now)

@@ -5,6 +5,8 @@ Reads ``jupyter_mlrun/ui/static``, which the front-end's build makes.
 
 from __future__ import annotations
 
+import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,38 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"
 SCRIPT, STYLE = STATIC / "widget.js", STATIC / "widget.css"
 MIME = "application/vnd.jupyter.widget-view+json"
-pump = Pump()
+
+
+class Kernel:
+    """When this kernel was last busy: messages of views queue up behind the cells that it executes."""
+
+    def __init__(self) -> None:
+        self._free_since: float | None = None
+        self._shell: Any = None
+
+    def watch(self) -> None:
+        """Follow the kernel's cells from now on, during which one of them calls this."""
+        module = sys.modules.get("IPython")
+        shell = module.get_ipython() if module is not None else None
+        if shell is not None and shell is not self._shell:
+            self._shell = shell
+            shell.events.register("pre_run_cell", self._busy)
+            shell.events.register("post_run_cell", self._free)
+
+    def _busy(self, *_: object) -> None:
+        self._free_since = None
+
+    def _free(self, *_: object) -> None:
+        self._free_since = time.monotonic()
+
+    def free(self) -> float:
+        """For how many seconds it has had nothing to do; 0 where that is not known."""
+        since = self._free_since
+        return 0.0 if since is None else time.monotonic() - since
+
+
+kernel = Kernel()
+pump = Pump(kernel.free)
 
 
 class Unavailable(Exception):
@@ -62,6 +95,7 @@ def open_view(feed: Feed, name: str, saved: Saved | None = None) -> Any:
     Raises ``Unavailable`` where there can be none.
     """
     check()
+    kernel.watch()
     widget = _widget_class(SCRIPT, STYLE)(view=name)
     view = View(feed, lambda header, buffer: _send(widget, view, header, buffer), saved)
     widget.on_msg(lambda _, message, __: pump.post(view, message))
