@@ -86,6 +86,7 @@ def test_wheel_carries_the_extension_once_and_nothing_else(wheel: Path) -> None:
     assert any(name.endswith("/install.json") for name in assets)
     assert any("/static/remoteEntry" in name for name in assets)
     assert not [name for name in names if name.startswith("jupyter_mlrun/labextension")]
+    assert {"jupyter_mlrun/ui/static/page.css", "jupyter_mlrun/ui/static/page.js"} <= set(names)
     assert sorted(name for name in names if "/static/widget" in name) == [
         "jupyter_mlrun/ui/static/widget.css",
         "jupyter_mlrun/ui/static/widget.js",
