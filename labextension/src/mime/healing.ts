@@ -111,7 +111,8 @@ export class Healing {
   /** The server says no. */
   private refused(problem: Problem, final: boolean): void {
     if (final) {
-      this.stay(reasonOf(problem, 404));
+      // what is meant for lists of runs helps nobody here
+      this.stay(reasonOf(problem.message));
     }
   }
 
@@ -127,7 +128,7 @@ export class Healing {
       return;
     }
     if (problem.status >= 400 && problem.status < 500) {
-      this.stay(reasonOf(problem.said, problem.status));
+      this.stay(reasonOf(problem.said.message, problem.said.hint));
     } else {
       this.say(t('The server does not answer: this is the run as the notebook has it. It goes on by itself as soon as it does.'));
     }
@@ -177,12 +178,9 @@ export class Healing {
   }
 }
 
-function reasonOf(problem: Problem, status: number): string {
-  if (problem.kind === 'NotFound' && status === 404) {
-    return t('{why} This is the run as the notebook has it.', { why: sentence(problem.message) });
-  }
-  const hint = problem.hint ? ` ${sentence(problem.hint)}` : '';
-  return t('{why} This is the run as the notebook has it.', { why: `${sentence(problem.message)}${hint}` });
+function reasonOf(...said: (string | null)[]): string {
+  const why = said.filter(text => text !== null).map(sentence).join(' ');
+  return t('{why} This is the run as the notebook has it.', { why });
 }
 
 function sentence(text: string): string {
