@@ -35,7 +35,7 @@ A_SECOND, AT_ONCE = 100.0, 400.0  # messages that a page may say
 POLICY, GONE = 1008, 1001
 HANG_SECONDS = 2.0
 _HEAD = struct.Struct("<I")
-_ASKS = {"range", "lines", "search"}
+_ASKS = {"range", "lines", "search", "count", "image"}
 _SHAPES: dict[str, Any] = {"runs": api.OpenRuns, "run": api.OpenRun, "machine": api.OpenMachine}
 
 
@@ -176,7 +176,8 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, Guard):
         else:
             run = await self.service.pool.run(self.service.run, place, said["run"])
             run_id, shelf = said["run"], await self.service.pool.run(self.service.shelf, place)
-            sub = RunSub(number, self._post, run, self.service.hub.lock_of(run), lambda: shelf.why(run_id))
+            lock = self.service.hub.lock_of(run)
+            sub = RunSub(number, self._post, run, lock, lambda: shelf.why(run_id), lambda: shelf.place_of(run_id))
         if self.ws_connection is None:  # the page left meanwhile
             return
         self._subs[number] = sub

@@ -252,6 +252,13 @@ class Shelf:
             self._look_at_queue()
             return self.waiting.get(run_id)
 
+    def place_of(self, run_id: str) -> dict[str, Any] | None:
+        """Where a waiting run stands in the queue, as data."""
+        with self.lock:
+            self._look_at_queue()
+            found = (self.queue.get("details") or {}).get(run_id)
+            return found if isinstance(found, dict) else None
+
     def again(self, run_id: str) -> None:
         """Something was done to this run: look at it at the next refresh, whatever its time stamps say."""
         with self.lock:

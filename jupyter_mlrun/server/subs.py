@@ -115,10 +115,11 @@ class RunSub(Sub):
         run: RunDir,
         shared: RunLock,
         waiting: Callable[[], str | None],
+        queue_place: Callable[[], dict[str, Any] | None],
     ) -> None:
         super().__init__(number, post)
         self.run, self.shared = run, shared
-        self.feed = Feed(run, waiting=waiting)
+        self.feed = Feed(run, waiting=waiting, queue=queue_place)
         self.inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.resting = True  # until the first hello
         self._asking = threading.Lock()

@@ -94,6 +94,10 @@ def test_questions_are_answered(server: Server, run: RunDir) -> None:
     assert len(numbers) == 13 * 4 * 8
     live.say(do="say", sub=1, message={"type": "lines", "ask": 2, "from": 3, "to": 5})
     assert live.until(lambda one: one["type"] == "lines")["lines"] == ["line 3", "line 4"]
+    live.say(do="say", sub=1, message={"type": "count", "ask": 4, "text": "LINE 42", "from": 0, "at": 0})
+    assert live.until(lambda one: one["type"] == "counted")["count"] > 0
+    live.say(do="say", sub=1, message={"type": "image", "ask": 5, "metric": "none"})
+    assert live.until(lambda one: one.get("ask") == 5)["type"] == "refused"
     live.say(do="say", sub=1, message={"type": "search", "ask": 3, "text": "LINE 42", "from": 0, "backward": False})
     assert live.until(lambda one: one["type"] == "found")["line"] == 42
     live.close()
