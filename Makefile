@@ -4,7 +4,7 @@
 #   make test      Python, TypeScript and browser tests (15 minutes at most on 2 cores)
 #   make test-all  the slow and heavy tests that `make test` leaves out
 #   make lint      what the sources must pass: ruff, mypy, tsc
-#   make bench     ours beside the floor and the best peer; `make bench ONLY=name` for one
+#   make bench     ours beside the floor and the best peer; `make bench ONLY=name` for one, PEERS=1 installs and runs peers
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,6 +18,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= 2
 ONLY ?=
+PEERS ?=
 PYTEST_ARGS ?=
 NPM := $(shell command -v npm)
 
@@ -127,8 +128,14 @@ else
 	npm run --silent lint
 endif
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev $(if $(PEERS),.venv-peers/.made)
 	$(BIN)/python tests/bench $(ONLY)
+
+# what we are compared with: an environment of its own, so that ours stays as small as it is
+.venv-peers/.made: tests/peers.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet -r tests/peers.txt
+	touch $@
 
 # ------------------------------------------------------------------------------------------- housekeeping
 
@@ -140,4 +147,4 @@ constraints: $(VENV)/.dev
 	mv tests/constraints.new tests/constraints.txt
 
 clean:
-	rm -rf $(VENV) node_modules lib build dist jupyter_mlrun/labextension jupyter_mlrun/ui/static bench.json
+	rm -rf $(VENV) .venv-peers node_modules lib build dist jupyter_mlrun/labextension jupyter_mlrun/ui/static bench.json
