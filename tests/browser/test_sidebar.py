@@ -22,7 +22,7 @@ from tests.runs import ended_run, recorded_run
 from .test_lab import notebook
 
 if TYPE_CHECKING:
-    from playwright.sync_api import WebSocketRoute
+    from playwright.sync_api import Request, WebSocketRoute
 
     from .conftest import Lab, Server
 
@@ -68,6 +68,11 @@ def sidebar(lab: Lab, words: str) -> Locator:
 
 def line(panel: Locator, name: str) -> Locator:
     return panel.get_by_role("treeitem").filter(has_text=name)
+
+
+def is_layout(asked: Request, words: str) -> bool:
+    """Whether JupyterLab keeps where everything is, and *words* are in it."""
+    return asked.method == "PUT" and "/api/workspaces" in asked.url and words in (asked.post_data or "")
 
 
 def begun(place: WorkspaceDir, **more: Any) -> RunDir:
@@ -162,8 +167,9 @@ def test_the_keyboard_alone_does_it_all(lab: Lab, panel: Callable[[str], Locator
 
     keyboard.press("End")
     expect(focused).to_contain_text("key run 0")
-    keyboard.press("Enter")
     page = lab.page.locator(".jp-mlrun-document")
+    with lab.page.expect_request(lambda asked: is_layout(asked, "jupyter-mlrun-run:keys"), timeout=30 * SECONDS):
+        keyboard.press("Enter")
     expect(page).to_contain_text("key run 0")
     lab.page.reload()
     lab.page.wait_for_function("window.jupyterapp !== undefined", timeout=60 * SECONDS)
@@ -292,7 +298,10 @@ def test_the_form_writes_the_line_and_remembers(lab: Lab) -> None:
     lab.page.keyboard.press("Enter")
     lab.page.keyboard.type(" of")
     lab.page.keyboard.press("Tab")
-    expect(cells.nth(3).locator(".cm-line").first).to_have_text("%%submit --experiment 'of the form'")
+    expect(offered.filter(has_text="of-the-form")).to_be_visible()
+    lab.screenshot("completion")
+    lab.page.keyboard.press("Enter")
+    expect(cells.nth(3).locator(".cm-line").first).to_have_text("%%submit --experiment of-the-form")
 
 
 # ------------------------------------------------------------------------------------------ many runs

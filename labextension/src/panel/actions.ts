@@ -39,9 +39,10 @@ export function addActions(
   commands: CommandRegistry,
   server: HttpServer,
   trans: TranslationBundle,
-  chosen: () => RunRow[]
+  chosen: () => RunRow[],
+  deleted: (ids: string[]) => void
 ): void {
-  const actions = new Actions(commands, server);
+  const actions = new Actions(commands, server, deleted);
   const runs = (args: ReadonlyPartialJSONObject): string[] => {
     const named = args['runs'] ?? args['run'];
     const all = Array.isArray(named) ? named : named === undefined ? chosen().map(run => run.id) : [named];
@@ -87,7 +88,8 @@ class Actions {
 
   constructor(
     private readonly commands: CommandRegistry,
-    private readonly server: HttpServer
+    private readonly server: HttpServer,
+    private readonly deleted: (ids: string[]) => void
   ) {
     this.stage = {
       root: dialogHost(),
@@ -114,7 +116,7 @@ class Actions {
 
   async delete(ids: string[]): Promise<void> {
     if (ids.length === 1) {
-      remove(this.stage, await this.run(ids[0] as string));
+      remove({ ...this.stage, gone: () => this.deleted(ids) }, await this.run(ids[0] as string));
       return;
     }
     this.ask(
@@ -170,6 +172,9 @@ class Actions {
   private async many(what: 'stop' | 'delete', ids: string[]): Promise<void> {
     const done = await this.server.ask<ManyDone>('POST', `api/runs/${what}`, {}, { runs: ids });
     const failed = done.runs.filter(one => one.error);
+    if (what === 'delete') {
+      this.deleted(done.runs.filter(one => !one.error).map(one => one.id));
+    }
     const first = failed[0];
     if (first?.error) {
       const said = failed.length > 1 ? plural(failed.length, '{n} run: ', '{n} runs: ') : '';

@@ -86,6 +86,19 @@ export class RunsPanel extends Widget {
     return this.list.chosen();
   }
 
+  /** These runs are no more. */
+  deleted(ids: string[]): void {
+    ids.forEach(id => this.list.picked.drop(id));
+    this.picked();
+    this.list.request();
+    // the question is gone in a moment, and the line that had the keyboard may be, too
+    setTimeout(() => {
+      if (this.isVisible && (document.activeElement === null || document.activeElement === document.body)) {
+        this.list.focus();
+      }
+    });
+  }
+
   get view(): Readonly<Kept> {
     return this.kept;
   }

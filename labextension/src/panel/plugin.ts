@@ -1,7 +1,7 @@
 // The sidebar, the status bar and the commands of runs, as a plugin of JupyterLab.
 
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
-import type { ICommandPalette } from '@jupyterlab/apputils';
+import { Notification, type ICommandPalette } from '@jupyterlab/apputils';
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
 import type { IStatusBar } from '@jupyterlab/statusbar';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -35,6 +35,8 @@ export function addRuns(app: JupyterFrontEnd, around: Around): void {
     execute: (command, args = {}) => {
       if (commands.isEnabled(command, args as never)) {
         void commands.execute(command, args as never);
+      } else if (command === COMMANDS.submitForm) {
+        Notification.info(trans.__('Open a notebook and choose a code cell first.'), { autoClose: 5000 });
       }
     },
     runMenu: ({ x, y }) => menu.open(x, y),
@@ -44,7 +46,7 @@ export function addRuns(app: JupyterFrontEnd, around: Around): void {
   });
   const chosen = () => panel.chosenRuns();
   addOpening(app, server, trans, restorer, chosen);
-  addActions(commands, server, trans, chosen);
+  addActions(commands, server, trans, chosen, ids => panel.deleted(ids));
   commands.addCommand(COMMANDS.show, {
     label: trans.__('Show Runs'),
     icon: runsIcon,
