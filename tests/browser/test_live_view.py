@@ -22,8 +22,10 @@ MOST_ROWS = 2000
 ROWS = "document.querySelectorAll('.mlr-live .row').length"
 EVIL = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>'
 # one picture each; `lines` and `long` on the tab that they are about
-SCENES = ("queued", "waiting", "running", "completed", "failed", "empty", "metrics", "lines", "long", "hostile")
-SCENES += ("forms", "notebook", "notebook_failed")
+SCENES = [
+    "queued", "waiting", "running", "completed", "failed", "empty", "metrics", "lines", "long", "hostile",
+    "forms", "notebook", "notebook_failed",
+]  # fmt: skip
 TABS = {"lines": "Log", "long": "Charts"}
 
 
