@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Dialog, Locator, expect
 
 from jupyter_mlrun.rundir import RunDir, dump_json, write_new
 from jupyter_mlrun.states import Status
@@ -209,7 +209,12 @@ def test_hostile_names_are_text_and_a_narrow_sidebar_holds_them(
     writer.log("<img src=x onerror=window.pwned=1>", 1.0)
     writer.close()
     dialogs: list[str] = []
-    lab.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    lab.page.on("dialog", dismiss)
     shown = panel("hostile")
     hostile = line(shown, "<img src=x onerror=")
     expect(hostile.locator(".metric")).to_contain_text("<img src=x")
