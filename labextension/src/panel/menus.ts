@@ -1,16 +1,16 @@
 // The menus of the sidebar: of a run, of the order, of the filter.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { CommandRegistry } from '@lumino/commands';
-import { CommandRegistry as Registry } from '@lumino/commands';
-import { Menu } from '@lumino/widgets';
+import { MenuSvg } from '@jupyterlab/ui-components';
+import { CommandRegistry } from '@lumino/commands';
+import type { Menu } from '@lumino/widgets';
 import { COMMANDS } from '../tokens.js';
 import { tagsOf, withWord } from './filter.js';
 import type { RunsPanel } from './panel.js';
 
 /** The menu of the runs that are picked. */
 export function runMenu(commands: CommandRegistry): Menu {
-  const menu = new Menu({ commands });
+  const menu = new MenuSvg({ commands });
   menu.addClass('jp-mlrun-menu');
   const groups = [
     [COMMANDS.open, COMMANDS.openTab, COMMANDS.compare],
@@ -31,8 +31,8 @@ export function runMenu(commands: CommandRegistry): Menu {
 
 /** A menu that is made when it is opened, and gone when it is closed: its commands are nobody else's. */
 class Once {
-  private readonly commands = new Registry();
-  readonly menu = new Menu({ commands: this.commands });
+  private readonly commands = new CommandRegistry();
+  readonly menu = new MenuSvg({ commands: this.commands });
   private count = 0;
 
   constructor() {
@@ -51,7 +51,7 @@ class Once {
   }
 
   submenu(label: string): Menu {
-    const submenu = new Menu({ commands: this.commands });
+    const submenu = new MenuSvg({ commands: this.commands });
     submenu.title.label = label;
     this.menu.addItem({ type: 'submenu', submenu });
     return submenu;
