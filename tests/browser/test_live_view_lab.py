@@ -40,9 +40,9 @@ time.sleep(STAY)
 """
 # notes when each value came to be on the page; the canvas is drawn in the same animation frame
 WATCH = """() => {
-  window.drawn = [...document.querySelectorAll('.mlr-live')].map(() => ({}));
+  window.drawn = [...document.querySelectorAll('.jp-Notebook .mlr-live')].map(() => ({}));
   const look = () => {
-    document.querySelectorAll('.mlr-live').forEach((view, i) => {
+    document.querySelectorAll('.jp-Notebook .mlr-live').forEach((view, i) => {
       const value = view.querySelector('.card .value')?.textContent;
       if (value && window.drawn[i] && !(value in window.drawn[i])) window.drawn[i][value] = Date.now() / 1000;
     });
