@@ -35,7 +35,7 @@ help:
 INSTALL_INPUTS := pyproject.toml hatch_build.py package.json tests/constraints.txt
 FRONT_END := jupyter_mlrun/labextension/package.json
 LIVE_VIEW := jupyter_mlrun/ui/static/widget.js
-FRONT_END_SOURCES := $(shell find labextension/src labextension/style -type f) labextension/build.mjs package.json tsconfig.json
+FRONT_END_SOURCES := $(shell find labextension/src labextension/style schema -type f) labextension/build.mjs package.json tsconfig.json
 DEMO := build/demo/demo.js
 
 ifeq ($(NPM),)

@@ -20,6 +20,8 @@ from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.index import listing
 from tests.support import PATIENCE, finish, kill_agent, kill_worker, log_of, running, until
 
+OURS = "application/vnd.jupyter-mlrun.run+json"
+
 # goes on when the gate opens, so that whatever happens to the kernel happens while the run is live
 CELL = """
 import os, time
@@ -213,10 +215,10 @@ def test_interrupt_while_waiting_detaches(kernel: Kernel, home: Path, gate: Path
 def test_output_is_html_that_follows_the_run_to_its_end(kernel: Kernel, home: Path, gate: Path) -> None:
     messages = kernel.execute(f"%%submit\n{CELL.format(gate=str(gate))}")
     view, shown = [m["content"] for m in messages if m["msg_type"] == "display_data"]
-    assert set(view["data"]) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert set(view["data"]) == {"text/plain", "application/vnd.jupyter.widget-view+json", OURS}
     tell(kernel, comm_of_view(messages), HELLO)
     display_id = shown["transient"]["display_id"]
-    assert set(shown["data"]) == {"text/plain", "text/html"}
+    assert set(shown["data"]) == {"text/plain", "text/html", OURS}
     assert "<script" not in shown["data"]["text/html"]
     kernel.updates(display_id, "Running")
     gate.touch()
