@@ -10,6 +10,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jupyter_mlrun import portal
 from jupyter_mlrun.agent import client
 from jupyter_mlrun.errors import JupyterMLRunError
 from jupyter_mlrun.store import runs
@@ -65,7 +66,8 @@ def show(run: Shown, *, refresh: bool = True, draw: Any = None) -> None:
         return
     feed = Feed(run.directory, waiting=lambda: why(run), queue=lambda: place(run), stop=run.cancel)
     try:
-        made = widget.open_view(feed, name, Saved(lambda: output.update(feed), BESIDE_A_VIEW, state))
+        kept = Saved(lambda: output.update(feed), BESIDE_A_VIEW, state)
+        made = widget.open_view(feed, name, kept, unseen=portal.started_us(run.home))
     except widget.Unavailable as problem:
         _say_once(str(problem))
         _display(first, output.display_id)

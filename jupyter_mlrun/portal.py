@@ -57,6 +57,15 @@ def servers(home: Path) -> Iterator[str]:
             yield str(found["url"])
 
 
+def started_us(home: Path) -> bool:
+    """Whether this process is a kernel of a server that shows the runs of *home*: its pages draw them by themselves."""
+    server = os.environ.get("JPY_PARENT_PID", "")
+    if not server.isdecimal():
+        return False
+    found = _read(os.path.join(jupyter_runtime_dir(), f"jupyter_mlrun-{server}.json"))
+    return found is not None and found.get("home") == str(home)
+
+
 def _read(path: str) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as file:

@@ -89,8 +89,9 @@ def check() -> None:
         )
 
 
-def open_view(feed: Feed, name: str, saved: Saved | None = None) -> Any:
+def open_view(feed: Feed, name: str, saved: Saved | None = None, *, unseen: bool = False) -> Any:
     """A widget that shows what *feed* tells, driven until its comm closes.  *name*: of the view, for its saved part.
+    *unseen*: a page is not expected to show it, so until one speaks it gets next to nothing.
 
     Raises ``Unavailable`` where there can be none.
     """
@@ -98,6 +99,7 @@ def open_view(feed: Feed, name: str, saved: Saved | None = None) -> Any:
     kernel.watch()
     widget = _widget_class(SCRIPT, STYLE)(view=name)
     view = View(feed, lambda header, buffer: _send(widget, view, header, buffer), saved)
+    view.unseen = unseen
     widget.on_msg(lambda _, message, __: pump.post(view, message))
     widget.comm.on_close(lambda _: pump.remove(view))
     pump.add(view)
