@@ -10,6 +10,7 @@ import keyword
 import os
 import re
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,6 +23,7 @@ from jupyter_mlrun.options import OPTIONS, Option
 from jupyter_mlrun.records import experiment_name
 from jupyter_mlrun.sdk.data import upload_data
 from jupyter_mlrun.sdk.inputs import describe, marked, names_of
+from jupyter_mlrun.sdk.run import detached
 from jupyter_mlrun.sdk.submit import Request, dry_run, submit
 from jupyter_mlrun.sdk.workspace import Workspace
 
@@ -138,7 +140,15 @@ class MLRunMagics(Magics):
         self.namespace["_run"] = run
         if asked.output:
             self.namespace[asked.output] = run
-        self._show(run, asked, config)
+        try:
+            self._show(run, asked, config)
+        except KeyboardInterrupt:
+            # the run is on its way: only what happens here ends
+            print(detached(run.id))
+            return None
+        if asked.block:
+            with suppress(KeyboardInterrupt):
+                run.wait_for_completion(show_output=not asked.quiet)
         return None
 
     def _request(self, asked: argparse.Namespace, cell: str | None, arguments: list[str]) -> Request:
@@ -181,11 +191,6 @@ class MLRunMagics(Magics):
                 more = f" and {len(spec.left_out) - 8} more" if len(spec.left_out) > 8 else ""
                 print(f"left out of the snapshot: {shown}{more}")
             live.show(run, refresh=config.live_view)
-        if asked.block:
-            try:
-                run.wait_for_completion(show_output=not asked.quiet)
-            except KeyboardInterrupt:
-                return
 
     @no_var_expand
     @line_magic

@@ -11,7 +11,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.testing.globalipapp import get_ipython as start_ipython
 
-from jupyter_mlrun import magics
+from jupyter_mlrun import live, magics
 from jupyter_mlrun.options import OPTIONS
 from jupyter_mlrun.sdk.run import Run
 from tests.support import finish, log_of
@@ -93,6 +93,19 @@ def test_block_waits_and_quiet_says_the_id_alone(shell: Any, capsys: pytest.Capt
     run: Run = shell.user_ns["_run"]
     assert run.state.is_over
     assert capsys.readouterr().out.strip() == run.id
+
+
+def test_an_interrupt_while_the_view_is_made_detaches(
+    shell: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live, "show", interrupted)
+    assert cell(shell, "%%submit -b\nprint('hi')") is None
+    run: Run = shell.user_ns["_run"]
+    assert f"run {run.id} goes on" in capsys.readouterr().out
+    assert str(finish(run).status) == "Completed"
 
 
 def test_dry_run(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ HEAD, TAIL = 768 << 10, 64 << 10  # characters of a cell's text that the noteboo
 CHUNK = 1 << 16
 SETTLE = 2.0  # seconds for what other programs wrote to arrive
 QUEUED = 64  # messages that wait for the reader before the sender waits
+FLUSH_PATIENCE = 600  # seconds; after ipykernel's 10 it writes "flush timed out" into the midst of the log
 
 
 class Kept:
@@ -79,6 +80,7 @@ class LogStream(OutStream):  # type: ignore[misc,unused-ignore]
     """Standard output or error of the cells: to the log at once, to the notebook as ``Kept`` says."""
 
     logs: dict[str, int] = {}  # noqa: RUF012 -- traitlets has no part in this class
+    flush_timeout = FLUSH_PATIENCE
 
     def __init__(self, session: Any, pub_thread: Any, name: str, *args: Any, **more: Any) -> None:
         self.kept = Kept()

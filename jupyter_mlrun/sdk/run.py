@@ -225,7 +225,7 @@ class Run(RunHandle):
         try:
             state = follow(self, sys.stdout if show_output else None)
         except KeyboardInterrupt:
-            print(f"\ndetached: run {self.id} goes on; follow it with: jupyter mlrun logs -f {self.id}")
+            print(detached(self.id))
             raise
         views = sys.modules.get("jupyter_mlrun.ui.widget")
         if views is not None:  # where the run is shown, its end stands there before the next cell
@@ -347,6 +347,11 @@ class Run(RunHandle):
 
 class _OfflineRun(Run):
     """A run that ``get_context()`` made outside of one: a whole run.  Source: ``azureml.core.run._OfflineRun``."""
+
+
+def detached(run_id: str) -> str:
+    """What to say when nobody waits for a run any longer."""
+    return f"\ndetached: run {run_id} goes on; follow it with: jupyter mlrun logs -f {run_id}"
 
 
 def get_run(experiment: Experiment, run_id: str, rehydrate: bool = True, clean_up: bool = True) -> Run:  # noqa: ARG001
