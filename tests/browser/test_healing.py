@@ -271,6 +271,23 @@ def test_without_our_extension_the_widget_draws_and_hides_the_saved_part(
         expect(lab.page.locator(f"{LIVE} .pill")).to_have_text("Completed", timeout=60 * SECONDS)
         expect(lab.page.locator(SAVED_HTML)).to_be_hidden()
         expect(lab.page.locator(".jp-mlrun-output")).to_have_count(0)
+        expect(lab.page.locator(f"{SAVED_HTML} .mlr-pill", has_text="Completed")).to_be_attached()
+        lab.execute("docmanager:save")
+        copied = (jupyter.notebooks / "widget.ipynb").read_text().replace("%load_ext", "# a copy\\n%load_ext")
+        (jupyter.notebooks / "unsigned.ipynb").write_text(copied)
+        legible(lab, "unsigned.ipynb")
         assert lab.errors == []
     finally:
         jupyter.page_config.write_text(NO_NEWS)
+
+
+def legible(lab: Lab, name: str) -> None:
+    """An untrusted notebook has no style, no picture and no widget: its words must not run together."""
+    lab.open(name)
+    output = lab.page.locator(".jp-Notebook .jp-OutputArea-output").last
+    output.scroll_into_view_if_needed()
+    lab.screenshot("run-untrusted-light")
+    said = lab.page.locator(".jp-Notebook").inner_text()
+    assert output.locator("svg").count() == 0
+    assert "Completed · " in said
+    assert "tick: 5" in said

@@ -18,6 +18,7 @@ from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.worker.segment import MetricWriter
 from tests.runs import ended_run, recorded_run
+from tests.support import kill_agent
 
 from .test_lab import notebook
 
@@ -36,7 +37,8 @@ THEME = "apputils:change-theme"
 
 @pytest.fixture
 def place(server: Server, monkeypatch: pytest.MonkeyPatch) -> WorkspaceDir:
-    """The workspace that the server shows."""
+    """The workspace that the server shows; no agent is there to start, or mourn, runs without a process."""
+    kill_agent(server.home)
     monkeypatch.setenv("JUPYTER_MLRUN_HOME", str(server.home))
     return WorkspaceDir(server.home, "default").make()
 
