@@ -22,6 +22,9 @@ MOVING_SECONDS = 0.05  # between two looks while something moves
 STILL_SECONDS = 0.1  # … and where nothing moved for a while
 QUIET_SECONDS = 3.0
 logger = logging.getLogger(__name__)
+# of the process, as the readers of runs are: it may have more than one server
+_locks: weakref.WeakValueDictionary[str, RunLock] = weakref.WeakValueDictionary()
+_locks_guard = threading.Lock()
 
 
 class Hub:
@@ -36,7 +39,6 @@ class Hub:
         self._closing = False
         self._moved_at = 0.0
         self._turn_began: float | None = None
-        self._locks: weakref.WeakValueDictionary[str, RunLock] = weakref.WeakValueDictionary()
         self.turns = 0  # looks taken so far
 
     # ---- who follows what ----------------------------------------------------------------------------------
@@ -60,10 +62,10 @@ class Hub:
     def lock_of(self, run: RunDir) -> RunLock:
         """What all that follow *run* take turns by; keep it as long as you follow."""
         key = os.path.abspath(run.path)
-        with self._lock:
-            found = self._locks.get(key)
+        with _locks_guard:
+            found = _locks.get(key)
             if found is None:
-                found = self._locks[key] = RunLock()
+                found = _locks[key] = RunLock()
             return found
 
     def nudge(self, run: RunDir) -> None:

@@ -9,6 +9,8 @@ import pytest
 from .test_lab import notebook
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .conftest import Lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -52,12 +54,19 @@ def train(pause: float, *more: str) -> str:
     return "\n".join([TRAIN.replace("PAUSE", str(pause)), *more])
 
 
-def test_a_run_from_its_cell_to_completed(lab: Lab) -> None:
-    (lab.notebooks / "first.ipynb").write_text(notebook(LOAD, train(0.02, 'print("done")')))
+def waits_for(gate: Path) -> str:
+    """Lines after which a run goes on once *gate* is there: the page is looked at meanwhile, however slow it is."""
+    return f"import os\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.02)"
+
+
+def test_a_run_from_its_cell_to_completed(lab: Lab, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    (lab.notebooks / "first.ipynb").write_text(notebook(LOAD, train(0.02, waits_for(gate), 'print("done")')))
     lab.run_notebook("first.ipynb")
     says(lab, "Running")
     lab.page.locator(f"{VIEW} canvas").nth(1).wait_for()
     pictures(lab, "run-running")
+    gate.touch()
     says(lab, "Completed")
     view = lab.page.locator(VIEW)
     assert view.count() == 1
@@ -81,14 +90,16 @@ def test_a_failed_run_says_why(lab: Lab) -> None:
     assert lab.errors == []
 
 
-def test_a_queued_run_says_what_it_waits_for(lab: Lab) -> None:
+def test_a_queued_run_says_what_it_waits_for(lab: Lab, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     one = "get_ipython().config.JupyterMLRun.max_concurrent = 1"
     (lab.notebooks / "queue.ipynb").write_text(
-        notebook(f"{one}\n{LOAD}", train(0.02), "%%submit --name second\nprint('at last')")
+        notebook(f"{one}\n{LOAD}", train(0.02, waits_for(gate)), "%%submit --name second\nprint('at last')")
     )
     lab.run_notebook("queue.ipynb")
     says(lab, "Running")
     lab.page.locator(f"{VIEW} .why:visible").nth(0).wait_for()
     pictures(lab, "run-queued")
+    gate.touch()
     says(lab, "Completed", nth=1)
     assert lab.errors == []
