@@ -113,7 +113,7 @@ test-python: $(VENV)/.dev front-end system
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not heavy and not browser' $(PYTEST_ARGS)
 
 test-browser: $(VENV)/.dev front-end $(LIVE_VIEW_DEMO) system
-	$(BIN)/python -m pytest -m 'browser and not slow and not heavy' tests/browser $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'browser and not slow and not heavy' tests/browser $(PYTEST_ARGS)
 
 test-all: $(VENV)/.dev front-end $(LIVE_VIEW_DEMO) system
 	$(BIN)/python -m pytest -m 'slow or heavy' $(PYTEST_ARGS)
