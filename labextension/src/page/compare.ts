@@ -1,6 +1,6 @@
 // Runs beside one another: their curves in the same charts, and a table of what they were given and what became of it.
 
-import type { Columns, Comparison, CompareRow, RunRow, Section } from '../api.js';
+import { MOST_ROWS, type Columns, type Comparison, type CompareRow, type RunRow, type RunsUpdate, type Section } from '../api.js';
 import { button, h, on, put, say, show } from '../view/dom.js';
 import { Frames } from '../view/frames.js';
 import { Theme } from '../view/theme.js';
@@ -17,8 +17,8 @@ export const COLOURS = 10;
 const BUCKETS = 600;
 /** Metrics that are drawn; a filter finds the others. */
 const MOST_CHARTS = 60;
-/** Milliseconds between two looks while a run goes on and this is seen. */
-const EVERY = 5000;
+/** Milliseconds in which changes of runs are gathered before they are read again. */
+const CALM = 2000;
 let groups = 0;
 
 export interface CompareHost {
@@ -48,7 +48,10 @@ export class CompareView {
   private readonly group = `jupyter_mlrun-compare-${++groups}`;
   private readonly sight: IntersectionObserver;
   private found: Comparison | null = null;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  private calm: ReturnType<typeof setTimeout> | undefined;
+  /** ends the list of active runs, which says when one of ours moved */
+  private unfollow: (() => void) | null = null;
+  private readAt = 0;
   private shown = false;
 
   constructor(
@@ -81,21 +84,51 @@ export class CompareView {
   dispose(): void {
     this.end.abort();
     this.latest.begin();
-    clearTimeout(this.timer);
+    this.follow(false);
     this.frames.end();
     this.charts.forEach(chart => chart.lines.end());
     this.element.remove();
   }
 
   private looked(): void {
-    clearTimeout(this.timer);
-    if (this.shown && document.visibilityState === 'visible' && this.found?.runs.some(run => !run.over)) {
-      this.timer = setTimeout(() => void this.load(), EVERY);
+    this.follow(this.shown && document.visibilityState === 'visible' && this.moving().size > 0);
+  }
+
+  /** Those of ours that were not over when they were read. */
+  private moving(): Set<string> {
+    return new Set(this.found?.runs.filter(run => !run.over).map(run => run.id));
+  }
+
+  /** Hear of runs that go on, or hear no more. */
+  private follow(wanted: boolean): void {
+    if (!wanted) {
+      clearTimeout(this.calm);
+      this.calm = undefined;
+      this.unfollow?.();
+      this.unfollow = null;
+    } else if (!this.unfollow) {
+      const query = { status: 'active', limit: MOST_ROWS };
+      this.unfollow = this.server.list(query, update => this.heard(update));
+    }
+  }
+
+  /** One that ended is in the list no more. */
+  private heard({ full, rows, gone }: RunsUpdate): void {
+    const moving = this.moving();
+    const there = new Set(rows.map(row => row.id));
+    const moved = full ? moving.size > 0 : [...gone, ...there].some(id => moving.has(id));
+    if (moved && this.calm === undefined) {
+      this.calm = setTimeout(() => {
+        this.calm = undefined;
+        void this.load();
+      }, Math.max(0, this.readAt + CALM - performance.now()));
     }
   }
 
   private async load(): Promise<void> {
     const current = this.latest.begin();
+    const moving = this.moving();
+    this.readAt = performance.now();
     try {
       const found = await this.server.ask<Comparison>('GET', 'api/compare', { runs: this.runs.join(',') });
       if (!current()) {
@@ -106,7 +139,7 @@ export class CompareView {
       show(this.content, true);
       this.legends(found.runs);
       this.table.draw(found);
-      this.arrange(found);
+      this.arrange(found, moving);
       this.looked();
     } catch (error) {
       if (current()) {
@@ -138,7 +171,8 @@ export class CompareView {
     this.legend.replaceChildren(...items);
   }
 
-  private arrange(found: Comparison): void {
+  /** *moved*: runs whose points may be others now. */
+  private arrange(found: Comparison, moved: ReadonlySet<string> = new Set()): void {
     const wanted = this.filter.value.trim().toLowerCase();
     const names = found.metrics.filter(name => name.toLowerCase().includes(wanted));
     const drawn = new Set(names.slice(0, MOST_CHARTS));
@@ -158,7 +192,7 @@ export class CompareView {
         this.sight.observe(chart.element);
       }
       this.grid.append(chart.element);
-      chart.stale(found.runs.some(run => !run.over));
+      chart.stale(moved);
     }
     const more = names.length - drawn.size;
     const none = found.runs.length > 1 ? t('No metric is in two of these runs.') : t('This run logged no metrics.');
@@ -261,11 +295,12 @@ class Overlay {
     keys(this.place, this.lines);
   }
 
-  /** Draw it anew; *ask*: its points may be others now. */
-  stale(ask = false): void {
+  /** Draw it anew; *moved*: runs whose points may be others now. */
+  stale(moved: ReadonlySet<string> = new Set()): void {
     this.fresh = false;
-    if (ask) {
-      this.asked.clear();
+    for (const run of moved) {
+      this.asked.delete(`${run} step`);
+      this.asked.delete(`${run} time`);
     }
   }
 

@@ -1,26 +1,26 @@
 // The page of one run: its head, what can be done to it, and a tab for each thing that one may want to know.
 
-import type { About, RunFull, RunList } from '../api.js';
-import type { Run } from '../contract.js';
+import type { About, RunFull } from '../api.js';
 import { Charts } from '../view/charts.js';
 import { button, h, on, put, show } from '../view/dom.js';
 import { Frames } from '../view/frames.js';
 import { Header } from '../view/header.js';
 import { Tabs } from '../view/tabs.js';
 import { Theme } from '../view/theme.js';
-import { moment, t, whole } from '../view/words.js';
-import { register, remove, rename, rerun, type Stage } from './actions.js';
+import { t, whole } from '../view/words.js';
+import { rerun, type Stage } from './actions.js';
 import { Children } from './children.js';
 import { Code } from './code.js';
-import { ask } from './dialog.js';
 import { Feed } from './feed.js';
 import { Files } from './files.js';
+import { runOf } from './head.js';
 import { Logs } from './logs.js';
 import { Overview } from './overview.js';
 import { TABS, type Place, type TabName } from './places.js';
 import { problemOf, runPath, type Server } from './server.js';
-import { doing, Latest, State } from './state.js';
+import { Latest, State } from './state.js';
 import { System } from './system.js';
+import { Toolbar } from './toolbar.js';
 
 /** Milliseconds in which changes of a run are gathered before it is read again. */
 const CALM = 250;
@@ -60,7 +60,7 @@ export class RunView {
   private readonly code: Code;
   private readonly system: System;
   private readonly children: Children;
-  private readonly actions: Record<string, HTMLButtonElement> = {};
+  private readonly toolbar: Toolbar;
   private readonly latest = new Latest();
   private place: Place = { tab: 'overview', rest: '' };
   private full: RunFull | null = null;
@@ -90,9 +90,10 @@ export class RunView {
     this.logs = new Logs(this.feed, changed, rank => this.went('logs', rank ? String(rank) : ''), signal);
     this.files = new Files(server, run, 'files', { label: t('Files of the run'), none: t('This run has no files yet.') }, path => this.went('files', path), signal);
     this.code = new Code(server, run, rest => this.went('code', rest), signal);
-    this.system = new System(server, run, palette, signal);
+    this.system = new System(server, run, store, palette, signal);
     this.children = new Children(server, run, row => this.link(row.id, row.name), () => store.now(), signal);
     this.overview = new Overview(server, run, this.overviewActions(), signal);
+    this.toolbar = new Toolbar(this.stage(), runs => this.host.compare(runs));
     this.parts = this.partsOf();
     this.tabs = this.tabsOf(signal);
     this.assemble(signal);
@@ -157,7 +158,7 @@ export class RunView {
 
   private assemble(signal: AbortSignal): void {
     put(this.element, 'aria-label', t('Run {name}', { name: this.run }));
-    this.bar.append(this.tabs.element, this.buttons(signal));
+    this.bar.append(this.tabs.element, this.toolbar.element);
     this.body.append(...TABS.map(name => h('div', { class: `part part-${name}`, hidden: true }, this.parts[name])));
     this.element.append(this.header.element, this.told, this.state.element, this.bar, this.body);
     show(this.bar, false);
@@ -170,26 +171,6 @@ export class RunView {
         event.stopPropagation();
       }
     }, signal);
-  }
-
-  private buttons(signal: AbortSignal): HTMLElement {
-    const tell = (text: string): void => this.tell(text);
-    const add = (name: string, label: string, work: (run: RunFull) => unknown): HTMLButtonElement => {
-      const press = button(label, null, true);
-      doing(press, tell, async () => this.full && work(this.full), signal);
-      this.actions[name] = press;
-      return press;
-    };
-    const group = h('div', { class: 'actions', role: 'toolbar', 'aria-label': t('What can be done to this run') });
-    group.append(
-      add('rerun', t('Rerun …'), run => rerun(this.stage(), run)),
-      add('compare', t('Compare …'), run => this.compare(run)),
-      add('register', t('Register model …'), run => register(this.stage(), run)),
-      add('rename', t('Rename …'), run => rename(this.stage(), run)),
-      add('delete', t('Delete …'), run => remove(this.stage(), run))
-    );
-    put(this.actions['delete'] as HTMLElement, 'class', 'button delete');
-    return group;
   }
 
   private stage(): Stage {
@@ -264,9 +245,6 @@ export class RunView {
     const { tab, rest } = this.place;
     put(this.element, 'data-page', tab);
     TABS.forEach((name, i) => show(this.body.children[i] as HTMLElement, name === tab));
-    if (tab !== 'system') {
-      this.system.leave();
-    }
     if (this.full) {
       this.fill(tab, rest);
     }
@@ -279,7 +257,7 @@ export class RunView {
       logs: () => this.logs.open(rest),
       files: () => this.files.load(rest),
       code: () => this.code.show(rest),
-      system: () => this.system.load(full.started ?? full.created, !full.over && this.seen),
+      system: () => this.system.load(full.started ?? full.created, full.over),
       children: () => this.children.load()
     };
     void work[tab]?.();
@@ -365,23 +343,8 @@ export class RunView {
   }
 
   private able(): void {
-    const { about, full } = this;
-    const write = about?.can_write !== false;
-    const execute = about?.can_execute !== false;
-    const able: Record<string, boolean> = {
-      rerun: execute && full?.kind !== 'interactive',
-      compare: true,
-      register: write,
-      rename: write,
-      delete: write
-    };
-    for (const [name, press] of Object.entries(this.actions)) {
-      show(press, able[name] ?? true);
-    }
-    const going = full !== null && !full.over;
-    put(this.actions['delete'] as HTMLElement, 'disabled', going);
-    put(this.actions['delete'] as HTMLElement, 'title', going ? t('Stop it first') : null);
-    put(this.element, 'data-no-stop', !execute);
+    this.toolbar.draw(this.full, this.about);
+    put(this.element, 'data-no-stop', this.about?.can_execute === false);
   }
 
   // ---- what is done ----------------------------------------------------------------------------------------
@@ -401,23 +364,6 @@ export class RunView {
     this.frames.request();
   }
 
-  private async compare(run: RunFull): Promise<void> {
-    const query = { experiment: run.experiment, sort: '-created', limit: 100 };
-    const { runs } = await this.server.ask<RunList>('GET', 'api/runs', query);
-    const others = runs.filter(({ id }) => id !== run.id);
-    if (!others.length) {
-      this.tell(t('There is no other run in this experiment.'));
-      return;
-    }
-    const choices = others.map(one => [one.id, `${one.name} · ${one.shown} · ${moment(one.created)}`] as const);
-    ask(this.element, {
-      title: t('Compare with'),
-      fields: [{ name: 'run', label: t('Run'), value: (others[0] as RunFull).id, choices }],
-      yes: t('Compare'),
-      work: async values => this.host.compare([values['run'] as string, run.id])
-    }, this.end.signal);
-  }
-
   // ---- how it is drawn -------------------------------------------------------------------------------------
 
   private looked(): void {
@@ -429,8 +375,6 @@ export class RunView {
     this.feed.look(seen);
     if (seen && this.full) {
       this.fill(this.place.tab, this.place.rest);
-    } else {
-      this.system.leave();
     }
     this.tick();
     this.frames.request();
@@ -464,6 +408,8 @@ export class RunView {
       this.charts.draw();
     } else if (this.place.tab === 'logs') {
       this.logs.draw();
+    } else if (this.place.tab === 'system') {
+      this.system.draw();
     }
     this.badges();
     this.tick();
@@ -488,18 +434,4 @@ export class RunView {
       this.ticking = undefined;
     }
   }
-}
-
-/** What the head shows, from the answer of `api/runs/RUN`. */
-export function runOf(full: RunFull): Run {
-  const { id, name, title, experiment, target, by, status, shown, reason, waiting, created, started, ended, over, can_stop, warnings, logs } = full;
-  return {
-    id, name, title, experiment, target, by, status, shown, reason, waiting, created, started, ended, over, can_stop, warnings, logs,
-    parameters: Object.entries(full.parameters),
-    tags: Object.entries(full.tags),
-    inputs: full.inputs.map(one => one.what),
-    links: [],
-    queue: null,
-    start: full.start || null
-  } as Run;
 }

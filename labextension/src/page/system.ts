@@ -3,15 +3,15 @@
 import type { SystemInfo, SystemSeries } from '../api.js';
 import { h, on, put, say, show } from '../view/dom.js';
 import type { Palette } from '../view/plot.js';
-import { number, span, t } from '../view/words.js';
-import { block, table } from './blocks.js';
+import type { Store } from '../view/store.js';
+import type { Machine } from '../view/usage.js';
+import { bytes, number, span, t, whole } from '../view/words.js';
+import { block, table, type Fact } from './blocks.js';
 import { called, ordered, scaled, type Look } from './figures.js';
 import { Lines } from './lines.js';
 import { runPath, type Server } from './server.js';
 import { Latest, State } from './state.js';
 
-/** Milliseconds between two looks while the run goes on and this is seen. */
-const EVERY = 5000;
 const LOOK: Look = { axis: 'time', logarithmic: false, smoothing: 0 };
 let groups = 0;
 
@@ -23,12 +23,17 @@ export class System {
   private readonly charts = new Map<string, Figure>();
   private readonly latest = new Latest();
   private readonly group = `jupyter_mlrun-system-${++groups}`;
-  private timer: ReturnType<typeof setTimeout> | undefined;
   private origin = 0;
+  private info: SystemInfo | null = null;
+  /** `info` was asked for when the run was over: nothing comes after it */
+  private whole = false;
+  /** the version of the pushed samples that is drawn; -1: draw whatever there is */
+  private drawn = -1;
 
   constructor(
     private readonly server: Server,
     private readonly run: string,
+    private readonly store: Store,
     private readonly palette: () => Palette,
     signal: AbortSignal
   ) {
@@ -36,65 +41,72 @@ export class System {
     const sizes = new ResizeObserver(() => this.charts.forEach(figure => figure.lines.resize()));
     sizes.observe(this.grid);
     signal.addEventListener('abort', () => {
-      this.leave();
+      this.latest.begin();
       sizes.disconnect();
       this.charts.forEach(figure => figure.lines.end());
     });
   }
 
-  /** Show it, and look again while *moves*. */
-  async load(origin: number, moves: boolean): Promise<void> {
+  /** Ask for what there is so far; what comes later comes over the live channel. */
+  async load(origin: number, over: boolean): Promise<void> {
     const current = this.latest.begin();
     this.origin = origin;
-    clearTimeout(this.timer);
     if (!this.charts.size) {
       this.state.loading();
     }
     try {
       const info = await this.server.ask<SystemInfo>('GET', runPath(this.run, 'system'));
-      if (!current()) {
-        return;
+      if (current()) {
+        [this.info, this.whole, this.drawn] = [info, over, -1];
+        this.draw();
       }
-      this.draw(info);
     } catch (error) {
       if (current()) {
-        this.state.failed(error, () => void this.load(origin, moves));
+        this.state.failed(error, () => void this.load(origin, over));
       }
-      return;
     }
-    if (moves) {
-      this.timer = setTimeout(() => void this.load(origin, moves), EVERY);
-    }
-  }
-
-  /** It is not seen any more. */
-  leave(): void {
-    this.latest.begin();
-    clearTimeout(this.timer);
   }
 
   redraw(): void {
     this.charts.forEach(figure => figure.lines.redraw());
   }
 
-  private draw(info: SystemInfo): void {
-    if (info.series.some(series => series.times.length)) {
+  draw(): void {
+    const { machine } = this.store;
+    if (!this.info || this.drawn === machine.version) {
+      return;
+    }
+    this.drawn = machine.version;
+    const pushed = !this.whole && machine.figures.size > 0;
+    const series: readonly SystemSeries[] = pushed ? [...machine.figures.values()] : this.info.series;
+    if (series.some(one => one.times.length)) {
       this.state.done();
     } else {
       this.state.empty(t('Nothing was measured yet: the first figures come some seconds after the start.'));
     }
-    for (const series of ordered(info.series)) {
-      let figure = this.charts.get(series.name);
+    for (const one of ordered(series)) {
+      let figure = this.charts.get(one.name);
       if (!figure) {
-        figure = new Figure(called(series), this.palette, this.group);
-        this.charts.set(series.name, figure);
+        figure = new Figure(called(one), this.palette, this.group);
+        this.charts.set(one.name, figure);
         this.grid.append(figure.element);
       }
-      figure.draw(series, this.origin, this.palette().line);
+      figure.draw(one, this.origin, this.palette().line);
     }
-    const facts = block(t('Machine'), table(info.facts));
+    const facts = block(t('Machine'), table(pushed ? factsOf(machine) : this.info.facts));
     this.facts.replaceChildren(...(facts ? [facts] : []));
   }
+}
+
+/** What is known of the machine while the run goes on; what it used in all is said when it is over. */
+function factsOf({ cores, memory, gpus, figures }: Machine): Fact[] {
+  const most = figures.get('memory')?.values.reduce((a, b) => Math.max(a, b), 0);
+  return [
+    [t('CPU cores'), whole(cores)],
+    [t('memory'), bytes(memory)],
+    ...gpus.map(([name, size], i): Fact => [t('GPU {n}', { n: i }), `${name}, ${bytes(size)}`]),
+    [t('most memory'), most === undefined ? null : bytes(most)]
+  ];
 }
 
 class Figure {
