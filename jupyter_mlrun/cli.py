@@ -21,6 +21,7 @@ from jupyter_mlrun._version import __version__
 from jupyter_mlrun.cli_common import Group, Terminal, find, home, json_option, print_json, say
 from jupyter_mlrun.errors import BadInput, Conflict, JupyterMLRunError
 from jupyter_mlrun.options import OPTIONS
+from jupyter_mlrun.parameters import parse_parameters
 
 if TYPE_CHECKING:
     from jupyter_mlrun.sdk.run import Run
@@ -221,10 +222,13 @@ def _is_ours(run: Run) -> None:
 
 @cli.command()
 @click.argument("run", metavar="RUN")
+@click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="Another value for a script's parameter.")
+@click.option("--name", metavar="NAME", help="What the new run is called.")
 @click.option("-b", "--block", is_flag=True, help="Wait here; Ctrl-C detaches.")
-def rerun(run: str, block: bool) -> None:
+def rerun(run: str, parameters: tuple[str, ...], name: str | None, block: bool) -> None:
     """Submit the same again."""
-    made = find(run).rerun()
+    texts = {key: one.text for key, one in parse_parameters(parameters).items()}
+    made = find(run).rerun(texts, name)
     click.echo(made.id)
     if block:
         sys.exit(_wait([made], show=True))

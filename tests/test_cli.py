@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_mlrun.errors import BadInput
 from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store.home import WorkspaceDir
@@ -59,6 +60,20 @@ def test_submit_and_wait_give_the_exit_code_of_the_run(home: Path, tmp_path: Pat
     listed = json.loads(mlrun("ps", "--json").stdout)
     assert [row["exit_code"] for row in listed] == [7, 0, 7]
     assert [row["status"] for row in json.loads(mlrun("ps", "--status", "failed", "--json").stdout)] == ["Failed"] * 2
+
+
+def test_rerun_with_another_parameter(home: Path, tmp_path: Path) -> None:
+    script = tmp_path / "ends.py"
+    script.write_text("import sys\nprint(sys.argv[1:])\n")
+    first = mlrun("submit", str(script), "-q", "-p", "lr=0.1", "-p", "n=2", "--name", "first", "--", "rest")
+    assert first.returncode == 0, first.stderr
+    again = mlrun("rerun", "first", "-p", "lr=1e-3", "--name", "second", "-b")
+    assert again.returncode == 0, again.stderr
+    assert "['--lr', '1e-3', '--n', '2', 'rest']" in again.stdout
+    assert [row["display_name"] for row in json.loads(mlrun("ps", "--json").stdout)] == ["second", "first"]
+    wrong = mlrun("rerun", "first", "-p", "lt=1")
+    assert wrong.returncode == BadInput.exit_code
+    assert "it had: lr, n" in wrong.stderr
 
 
 def test_dry_run_leaves_nothing(home: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from jupyter_mlrun.worker.context import RunContext
 
 TYPE_CHECKING = False  # typing costs training scripts some milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from jupyter_mlrun.records import RunState
@@ -282,13 +282,21 @@ class Run(RunHandle):
             raise Conflict(f"run {self.id} is {state.shown}", hint=f"stop it first: jupyter mlrun stop {self.id}")
         runs.trash(self._place, self.directory)
 
-    def rerun(self) -> Run:
-        """Submit the same again, with the variables' values of this process."""
-        from jupyter_mlrun.sdk.submit import rerun
+    def rerun(self, parameters: Mapping[str, object] | None = None, name: str | None = None) -> Run:
+        """Submit the same again, with the variables' values of this process.
 
-        if self.type is None:
-            raise BadInput(f"run {self.id} was a process of its user: it cannot be run again", hint="submit a script")
-        return rerun(self)
+        Args:
+            parameters: other values for some of the parameters of a script.
+            name: what the new run is called; default: what this one is.
+
+        Raises ``BadInput`` for a parameter that the run had not, and for those of a cell, which are its source.
+        """
+        from jupyter_mlrun.sdk.again import again
+
+        changes: dict[str, Any] = {} if name is None else {"name": name}
+        if parameters:
+            changes["parameters"] = {key: str(value) for key, value in parameters.items()}
+        return again(self, changes)
 
     def plot(self, metrics: _Names = None, x: str = "step", smoothing: float = 0.0) -> Any:
         """A plotly figure with a chart for each of *metrics* (default: all that have numbers).
