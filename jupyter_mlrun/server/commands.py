@@ -5,15 +5,16 @@ Asks the agent; writes notes, models and new runs; removes runs.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_mlrun.agent import client
-from jupyter_mlrun.errors import BadInput, Conflict, JupyterMLRunError
+from jupyter_mlrun.errors import AgentError, BadInput, Conflict
 from jupyter_mlrun.sdk.again import again
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.submit import check_name
 from jupyter_mlrun.server import api, api_runs
-from jupyter_mlrun.server.base import Handler, problem_of
+from jupyter_mlrun.server.base import Handler, places, problem_of
 from jupyter_mlrun.server.runs import RunHandler
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.worker import notes, process
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from jupyter_mlrun.store.home import WorkspaceDir
 
 ANSWER_SECONDS = 1.5  # that the agent has for an answer; what it was asked stands all the same
+MUTE_SECONDS = 0.1  # … where it has just kept somebody waiting
+AT_ONCE = 4  # runs of one question that are worked at
 
 
-def stop(service: Service, run: RunDir) -> None:
-    """Ask for a run to be stopped; one that is over is no error.
+def stop(service: Service, run: RunDir, wait: float = ANSWER_SECONDS) -> None:
+    """Ask for a run to be stopped; one that is over is no error.  *wait*: seconds that the agent has for an answer.
 
     Raises ``Conflict`` for a run of another machine, ``AgentError`` where the agent does not answer at once.
     """
@@ -41,7 +44,7 @@ def stop(service: Service, run: RunDir) -> None:
         raise Conflict(f"run {spec.run_id} belongs to {by.get('host', 'another machine')}", hint="stop it there")
     client.ensure_agent(service.home)
     asked = {"kind": "stop", "path": str(run.path), "by": notes.user()}
-    client.request(service.home, asked, wait=ANSWER_SECONDS)
+    client.request(service.home, asked, wait=wait)
 
 
 def _tag(run: RunDir, body: dict[str, Any]) -> None:
@@ -156,30 +159,51 @@ class OneRunHandler(RunHandler, _Command):
 
 
 class _Many(Handler):
-    """The base of what is done to several runs: each succeeds or fails by itself."""
+    """The base of what is done to several runs: each succeeds or fails by itself, a few at a time."""
 
     async def each(self, work: Callable[[WorkspaceDir, RunDir], None]) -> None:
-        """Answer with what became of each."""
+        """Answer with what became of each, in the order in which they were named."""
         wanted = list(dict.fromkeys(self.body(api.ManyBody)["runs"]))
-        found = await self.service.commands.run(_each, self.service, self.workspace(), wanted, work)
-        self.answer({"runs": found})
+        place, turns = self.workspace(), asyncio.Semaphore(AT_ONCE)
 
+        async def one(run_id: str) -> api.OneDone:
+            async with turns:
+                return await self._one(place, run_id, work)
 
-def _each(
-    service: Service, place: WorkspaceDir, wanted: list[str], work: Callable[[WorkspaceDir, RunDir], None]
-) -> list[api.OneDone]:
-    found: list[api.OneDone] = []
-    for run_id in wanted:
-        problem = None
+        self.answer({"runs": await asyncio.gather(*map(one, wanted))})
+
+    async def _one(self, place: WorkspaceDir, run_id: str, work: Callable[[WorkspaceDir, RunDir], None]) -> api.OneDone:
         try:
-            run = service.run(place, run_id)
-            work(place, run)
-            service.shelf(place).again(run_id)
-            service.hub.nudge(run)
-        except (JupyterMLRunError, OSError) as error:
-            problem = problem_of(error)[1]
-        found.append({"id": run_id, "error": problem})
-    return found
+            await self.service.commands.run(_do, self.service, place, run_id, work)
+        except Exception as error:  # the others are none the worse for it
+            found = problem_of(error)[1]
+            if found["kind"] == "Internal":
+                self.log.error("%s\n%s", found["hint"], places(error))  # noqa: TRY400 -- not what was sent
+            return {"id": run_id, "error": found}
+        return {"id": run_id, "error": None}
+
+
+def _do(service: Service, place: WorkspaceDir, run_id: str, work: Callable[[WorkspaceDir, RunDir], None]) -> None:
+    run = service.run(place, run_id)
+    try:
+        work(place, run)
+    finally:
+        service.shelf(place).again(run_id)
+        service.hub.nudge(run)
+
+
+class _StopEach:
+    """Stops one run after another; once the agent has not answered, it is given little time for the rest."""
+
+    def __init__(self, service: Service) -> None:
+        self.service, self.wait = service, ANSWER_SECONDS
+
+    def __call__(self, place: WorkspaceDir, run: RunDir) -> None:  # noqa: ARG002 -- as `_Many` calls it
+        try:
+            stop(self.service, run, self.wait)
+        except AgentError:
+            self.wait = MUTE_SECONDS
+            raise
 
 
 class StopManyHandler(_Many):
@@ -188,7 +212,7 @@ class StopManyHandler(_Many):
     ACTIONS: ClassVar[dict[str, str]] = {"POST": "execute"}
 
     async def post(self) -> None:
-        await self.each(lambda _, run: stop(self.service, run))
+        await self.each(_StopEach(self.service))
 
 
 class DeleteManyHandler(_Many):

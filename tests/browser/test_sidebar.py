@@ -157,6 +157,7 @@ def test_the_keyboard_alone_does_it_all(lab: Lab, panel: Callable[[str], Locator
     keyboard.press("Control+a")
     keyboard.type("named anew")
     keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
     expect(line(shown, "named anew")).to_be_visible()
     expect(focused).to_contain_text("named anew")
 
@@ -164,9 +165,16 @@ def test_the_keyboard_alone_does_it_all(lab: Lab, panel: Callable[[str], Locator
     expect(dialog).to_contain_text("Delete this run?")
     dialog.get_by_role("button", name="Delete").focus()
     keyboard.press("Enter")
+    # the list may be told before the answer comes: until then keys are the dialog's
+    expect(dialog).to_have_count(0)
     expect(shown.locator(".mlr-item")).to_have_count(3)
     expect(line(shown, "named anew")).to_have_count(0)
+    expect(focused).to_contain_text("key run 1")
 
+    keyboard.press("Shift+F10")
+    expect(lab.page.locator(".lm-Menu")).to_be_visible()
+    keyboard.press("Escape")
+    expect(focused).to_contain_text("key run 1")
     keyboard.press("End")
     expect(focused).to_contain_text("key run 0")
     page = lab.page.locator(".jp-mlrun-document")
@@ -195,9 +203,33 @@ def test_several_are_compared_and_deleted(lab: Lab, panel: Callable[[str], Locat
     menu = lab.page.locator(".lm-Menu")
     expect(menu.locator("[data-command='jupyter-mlrun:rename']")).to_have_class(re.compile("lm-mod-disabled"))
     menu.locator("[data-command='jupyter-mlrun:delete']").click()
-    lab.page.locator("dialog[open]").get_by_role("button", name="Delete 2 runs").click()
+    with lab.page.expect_response(re.compile("api/runs/delete")) as answer:
+        lab.page.locator("dialog[open]").get_by_role("button", name="Delete 2 runs").click()
+    assert [one["error"] for one in answer.value.json()["runs"]] == [None, None]
+    expect(lab.page.locator("dialog")).to_have_count(0)
     expect(lines).to_have_count(1)
     expect(bar).to_be_hidden()
+    expect(lab.page.locator(":focus")).to_contain_text("several run 1")
+
+
+def test_those_that_cannot_be_deleted_are_named_and_stay_picked(
+    lab: Lab, panel: Callable[[str], Locator], place: WorkspaceDir
+) -> None:
+    ended_run(place, experiment="mixed", number=1, display_name="mixed ended")
+    active = begun(place, experiment="mixed", number=2, display_name="mixed active")
+    shown = panel("mixed")
+    lines = shown.locator(".mlr-item")
+    lines.nth(0).click()
+    lines.nth(1).click(modifiers=["Control"])
+    bar = shown.get_by_role("toolbar", name="What can be done")
+    bar.get_by_role("button", name="Delete").click()
+    lab.page.locator("dialog[open]").get_by_role("button", name="Delete 2 runs").click()
+    told = lab.page.locator(".Toastify__toast").filter(has_text="1 of 2 runs were not deleted")
+    expect(told).to_contain_text("mixed active")
+    expect(told).to_contain_text("stop it first")
+    expect(lines).to_have_count(1)
+    expect(line(shown, "mixed active")).to_have_attribute("aria-selected", "true")
+    end(active)
 
 
 def test_hostile_names_are_text_and_a_narrow_sidebar_holds_them(
@@ -323,6 +355,7 @@ class Played:
         self.asked: list[dict[str, Any]] = []
         self.open: dict[int, dict[str, Any]] = {}
         self.down = False
+        self.numbers: list[int] | None = None  # of the runs, where they are not the first so many
 
     def connect(self, socket: WebSocketRoute) -> None:
         if self.down:
@@ -343,9 +376,10 @@ class Played:
 
     def tell(self, socket: WebSocketRoute, sub: int, query: dict[str, Any]) -> None:
         active = query.get("status") == "active"
-        total = 0 if active else self.total
+        numbers = range(self.total) if self.numbers is None else self.numbers
+        total = 0 if active else len(numbers)
         first = query.get("offset", 0)
-        rows = [self.row(n) for n in range(first, min(total, first + query["limit"]))]
+        rows = [self.row(n) for n in numbers[first : min(total, first + query["limit"])]]
         header = {
             "type": "runs", "sub": sub, "seq": 1, "full": True, "order": [row["id"] for row in rows], "rows": rows,
             "gone": [], "total": total, "counts": {"Completed": total},
@@ -353,6 +387,13 @@ class Played:
         }  # fmt: skip
         text = json.dumps(header).encode()
         socket.send(struct.pack("<I", len(text)) + text)
+
+    def say(self, *numbers: int) -> None:
+        """Tell the page that these are the runs now."""
+        self.numbers = list(numbers)
+        for sub, said in self.open.items():
+            if said["what"] == "runs":
+                self.tell(self.sockets[-1], sub, said["query"])
 
     @staticmethod
     def row(n: int) -> dict[str, Any]:
@@ -407,6 +448,51 @@ def test_ten_thousand_runs(lab: Lab, panel: Callable[[str], Locator], played: Pl
     lab.page.wait_for_function("() => !document.querySelector('.mlr-list').checkVisibility()")
     expect(lab.page.locator("#jupyter-mlrun-runs")).to_be_hidden()
     assert {said["what"] for said in played.open.values() if said.get("query", {}).get("status") != "active"} <= set()
+
+
+def test_the_keyboard_is_never_lost(lab: Lab, panel: Callable[[str], Locator], played: Played) -> None:
+    played.numbers = list(range(10, 20))
+    shown = panel("")
+    keyboard = lab.page.keyboard
+    focused = lab.page.locator(":focus")
+    line(shown, "run number 14").click()
+    expect(focused).to_contain_text("run number 14")
+    # others come above it, and the order changes: it goes with its run
+    played.say(*range(20))
+    expect(line(shown, "run number 2")).to_be_visible()
+    expect(focused).to_contain_text("run number 14")
+    played.say(*reversed(range(20)))
+    expect(shown.locator(".mlr-item").first).to_contain_text("run number 19")
+    expect(focused).to_contain_text("run number 14")
+    # it goes, and with it the one below: the next takes over
+    played.say(*(n for n in reversed(range(20)) if n not in (14, 13)))
+    expect(focused).to_contain_text("run number 12")
+    # its experiment is closed, and opened again
+    keyboard.press("ArrowLeft")
+    keyboard.press("ArrowLeft")
+    expect(shown.locator(".mlr-item")).to_have_count(0)
+    expect(focused).to_have_attribute("aria-expanded", "false")
+    keyboard.press("ArrowRight")
+    keyboard.press("ArrowRight")
+    expect(focused).to_contain_text("run number 19")
+    # all go, and come again: the box above has the keyboard, not the page
+    played.say()
+    expect(shown.locator(".mlr-state")).to_be_visible()
+    expect(focused).to_have_attribute("type", "search")
+    played.say(1, 2)
+    expect(shown.locator(".mlr-item")).to_have_count(2)
+    keyboard.press("ArrowDown")
+    keyboard.press("End")
+    expect(focused).to_contain_text("run number 2")
+    # whoever goes elsewhere stays there
+    shown.get_by_role("button", name="Order of the runs").focus()
+    keyboard.press("Enter")
+    expect(lab.page.locator(".lm-Menu")).to_be_visible()
+    keyboard.press("Escape")
+    expect(focused).to_have_attribute("aria-label", "Order of the runs")
+    played.say(1)
+    expect(shown.locator(".mlr-item")).to_have_count(1)
+    expect(focused).to_have_attribute("aria-label", "Order of the runs")
 
 
 def test_a_server_that_goes_and_comes(lab: Lab, panel: Callable[[str], Locator], played: Played) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
 
 import pytest
 
 from jupyter_mlrun.agent import client
+from jupyter_mlrun.errors import AgentError
 from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.submit import Request, submit
+from jupyter_mlrun.server import commands
 from jupyter_mlrun.settings import load
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.registry import Versions
 from tests.runs import ended_run, recorded_run
 from tests.server.conftest import Server
-from tests.support import finish, running, submit_cell
+from tests.support import PATIENCE, finish, running, submit_cell
 
 SLEEPER = "import signal\nprint('up', flush=True)\nsignal.pause()"
 
@@ -104,6 +108,51 @@ def test_delete(server: Server, place: WorkspaceDir) -> None:
     assert [one["error"] and one["error"]["kind"] for one in answer.json["runs"]] == ["NotFound", None, "Conflict"]
     assert [row["id"] for row in server.get("api/runs").json["runs"]] == [names[2]]
     assert not other.path.exists()
+
+
+def test_many_are_worked_at_side_by_side_and_each_tells_its_own_end(
+    server: Server, place: WorkspaceDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [ended_run(place, number=number) for number in range(commands.AT_ONCE + 3)]
+    together = threading.Barrier(commands.AT_ONCE, timeout=PATIENCE)
+    begun = itertools.count()
+    delete = commands._delete
+
+    def meet(place: WorkspaceDir, run: RunDir) -> None:
+        if next(begun) < commands.AT_ONCE:
+            together.wait()  # broken, and so an error, where they come one after the other
+        if run.path == made[1].path:
+            raise ZeroDivisionError
+        if run.path == made[2].path:
+            raise PermissionError(13, "Permission denied")
+        delete(place, run)
+
+    monkeypatch.setattr(commands, "_delete", meet)
+    names = [run.run_id for run in made]
+    answer = server.post("api/runs/delete", {"runs": names})
+    assert [one["id"] for one in answer.json["runs"]] == names
+    ends = [one["error"] and one["error"]["kind"] for one in answer.json["runs"]]
+    assert ends == [None, "Internal", "Store"] + [None] * commands.AT_ONCE
+    assert "Permission denied" in answer.json["runs"][2]["error"]["message"]
+    assert {row["id"] for row in server.get("api/runs").json["runs"]} == set(names[1:3])
+
+
+def test_an_agent_that_does_not_answer_keeps_nobody_waiting_for_each_of_many(
+    server: Server, place: WorkspaceDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def mute(home: object, what: object, *, wait: float) -> str:
+        asked.append(wait)
+        raise AgentError("no answer", hint="see its log")
+
+    monkeypatch.setattr(commands, "AT_ONCE", 1)
+    monkeypatch.setattr(client, "ensure_agent", lambda home: None)
+    monkeypatch.setattr(client, "request", mute)
+    names = [recorded_run(place, number=number).run_id for number in range(3)]
+    answer = server.post("api/runs/stop", {"runs": names})
+    assert [one["error"]["kind"] for one in answer.json["runs"]] == ["Agent"] * 3
+    assert asked == [commands.ANSWER_SECONDS, commands.MUTE_SECONDS, commands.MUTE_SECONDS]
 
 
 @pytest.fixture

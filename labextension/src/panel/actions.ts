@@ -11,8 +11,9 @@ import { problemOf, runPath } from '../page/server.js';
 import type { HttpServer } from '../source/http.js';
 import { COMMANDS } from '../tokens.js';
 import { h } from '../view/dom.js';
-import { plural, t } from '../view/words.js';
+import { t } from '../view/words.js';
 import { tagsIn, tagsText } from './tagtext.js';
+import { failures } from './told.js';
 
 /** Runs in one command, as many as one question may name. */
 const MOST = 500;
@@ -42,7 +43,7 @@ export function addActions(
   chosen: () => RunRow[],
   deleted: (ids: string[]) => void
 ): void {
-  const actions = new Actions(commands, server, deleted);
+  const actions = new Actions(commands, server, chosen, deleted);
   const runs = (args: ReadonlyPartialJSONObject): string[] => {
     const named = args['runs'] ?? args['run'];
     const all = Array.isArray(named) ? named : named === undefined ? chosen().map(run => run.id) : [named];
@@ -89,6 +90,7 @@ class Actions {
   constructor(
     private readonly commands: CommandRegistry,
     private readonly server: HttpServer,
+    private readonly rows: () => RunRow[],
     private readonly deleted: (ids: string[]) => void
   ) {
     this.stage = {
@@ -170,15 +172,17 @@ class Actions {
   }
 
   private async many(what: 'stop' | 'delete', ids: string[]): Promise<void> {
+    // a run that is gone in a moment can be named no more
+    const names = new Map(this.rows().map(run => [run.id, run.name]));
     const done = await this.server.ask<ManyDone>('POST', `api/runs/${what}`, {}, { runs: ids });
     const failed = done.runs.filter(one => one.error);
     if (what === 'delete') {
       this.deleted(done.runs.filter(one => !one.error).map(one => one.id));
     }
-    const first = failed[0];
-    if (first?.error) {
-      const said = failed.length > 1 ? plural(failed.length, '{n} run: ', '{n} runs: ') : '';
-      Notification.warning(`${said}${first.id}: ${first.error.message}`, { autoClose: 8000 });
+    if (failed.length) {
+      const counts = { n: failed.length, m: ids.length };
+      const head = what === 'delete' ? t('{n} of {m} runs were not deleted.', counts) : t('{n} of {m} runs were not stopped.', counts);
+      Notification.error(`${head} ${failures(done.runs, id => names.get(id) ?? id)}`, { autoClose: false });
     }
   }
 }

@@ -4,10 +4,12 @@ import type { RunRow } from '../api.js';
 import { h, on, put } from '../view/dom.js';
 import { Frames } from '../view/frames.js';
 import { t } from '../view/words.js';
+import { Cursor, keyOf } from './cursor.js';
+import { Hold } from './hold.js';
 import type { RunLists } from './lists.js';
 import { Picked } from './picked.js';
 import { GroupLine, RunLine } from './row.js';
-import { headKey, type Line } from './tree.js';
+import { headKey, HEAD, LINE, type Line } from './tree.js';
 
 /** Lines above and below those that are seen. */
 const MORE = 6;
@@ -23,6 +25,8 @@ export interface ListHost {
   fetch: Parameters<RunLists['between']>[2];
   /** another choice of runs */
   picked(): void;
+  /** the keyboard was in the list, and there is none any more */
+  left(): void;
 }
 
 type Drawn = RunLine | GroupLine;
@@ -34,7 +38,10 @@ export class RunList {
   private readonly lines = new Map<string, Drawn>();
   private readonly frames = new Frames(() => this.draw());
   private readonly sized: ResizeObserver;
-  private current: { key: string; line: number } = { key: '', line: 0 };
+  private readonly cursor = new Cursor();
+  private readonly hold: Hold;
+  /** what a line that is drawn was drawn for: the lists may have changed since */
+  private readonly keys = new WeakMap<Element, string>();
   private asking: ReturnType<typeof setTimeout> | undefined;
   private ticking: ReturnType<typeof setInterval> | undefined;
 
@@ -51,6 +58,7 @@ export class RunList {
     on(this.element, 'keydown', event => this.key(event), signal);
     on(this.element, 'contextmenu', event => this.context(event), signal);
     on(this.element, 'focusin', event => this.focused(event), signal);
+    this.hold = new Hold(this.element, signal);
     this.sized = new ResizeObserver(() => this.frames.request());
     this.sized.observe(this.element);
     signal.addEventListener('abort', () => {
@@ -75,22 +83,34 @@ export class RunList {
   /** The runs that a command is meant for: those picked, or the one that the keyboard is at. */
   chosen(): RunRow[] {
     const known = this.lists.tree.known();
-    const ids = this.picked.size ? [...this.picked] : [this.current.key];
+    const ids = this.picked.size ? [...this.picked] : [this.cursor.at];
     return ids.flatMap(id => known.get(id) ?? []);
   }
 
   /** Take the keyboard to the line where it was. */
   focus(): void {
     this.draw();
-    this.lines.get(this.current.key)?.element.focus();
+    this.here()?.focus();
+  }
+
+  /** The element of the line that the keyboard is at. */
+  private here(): HTMLElement | undefined {
+    const line = this.lists.tree.at(this.cursor.line);
+    return line ? this.lines.get(keyOf(line))?.element : undefined;
   }
 
   private draw(): void {
     const { tree } = this.lists;
-    if (!this.element.isConnected || this.element.hidden) {
+    if (!this.element.isConnected) {
       return;
     }
-    this.settle();
+    if (this.element.hidden) {
+      if (this.hold.ours) {
+        this.host.left();
+      }
+      return;
+    }
+    this.cursor.settle(tree);
     this.sizer.style.height = `${tree.height}px`;
     const top = this.element.scrollTop;
     const from = Math.max(0, tree.find(top) - MORE);
@@ -103,14 +123,14 @@ export class RunList {
       }
     };
     // the line that the keyboard is at stays in the page wherever one looks, or the focus were lost
-    if (this.current.line < from) {
-      add(this.current.line);
+    if (this.cursor.line < from) {
+      add(this.cursor.line);
     }
     for (let line = from; line <= to; line++) {
       add(line);
     }
-    if (this.current.line > to) {
-      add(this.current.line);
+    if (this.cursor.line > to) {
+      add(this.cursor.line);
     }
     this.put(wanted);
     clearTimeout(this.asking);
@@ -123,17 +143,8 @@ export class RunList {
     }
   }
 
-  /** Where the keyboard is now: lines may have come above it, or it may be gone. */
-  private settle(): void {
-    const { tree } = this.lists;
-    const found = this.current.key ? tree.lineOf(this.current.key) : -1;
-    const line = found >= 0 ? found : Math.max(0, Math.min(this.current.line, tree.length - 1));
-    const one = tree.at(line);
-    this.current = { key: one ? keyOf(one) : '', line };
-  }
-
   private put(wanted: Line[]): void {
-    const had = this.sizer.contains(document.activeElement);
+    const { ours } = this.hold;
     const keys = new Set(wanted.map(keyOf));
     for (const [key, drawn] of this.lines) {
       if (!keys.has(key)) {
@@ -151,6 +162,7 @@ export class RunList {
         this.lines.set(key, drawn);
       }
       const { element } = drawn;
+      this.keys.set(element, key);
       put(element, 'data-line', line.line);
       element.style.transform = `translateY(${tree.top(line.line)}px)`;
       const grouped = line.group.name !== null;
@@ -159,7 +171,7 @@ export class RunList {
         position: line.kind === 'run' ? line.index + 1 : tree.groups.indexOf(line.group) + 1,
         size: line.kind === 'run' ? line.group.runs : tree.groups.length,
         selected: this.picked.has(key),
-        current: key === this.current.key
+        current: line.line === this.cursor.line
       };
       if (drawn instanceof GroupLine) {
         drawn.draw(line.group, place);
@@ -170,8 +182,9 @@ export class RunList {
         this.sizer.insertBefore(element, this.sizer.children[i] ?? null);
       }
     });
-    if (had && !this.sizer.contains(document.activeElement)) {
-      this.lines.get(this.current.key)?.element.focus({ preventScroll: true });
+    // its line may have been removed, moved, or drawn for another run; a question before the page may be answered
+    if (ours && (this.hold.lost || !this.sizer.contains(document.activeElement))) {
+      this.here()?.focus({ preventScroll: true });
     }
   }
 
@@ -188,7 +201,14 @@ export class RunList {
 
   private lineAt(event: Event): Line | null {
     const element = event.target instanceof Element ? event.target.closest('[data-line]') : null;
-    return element ? this.lists.tree.at(Number(element.getAttribute('data-line'))) : null;
+    if (!element) {
+      return null;
+    }
+    const { tree } = this.lists;
+    const key = this.keys.get(element) ?? '';
+    const line = tree.at(tree.lineOf(key)) ?? tree.at(Number(element.getAttribute('data-line')));
+    // of a run that is gone since it was drawn nothing is meant, least of all the one in its place
+    return line && (keyOf(line) === key || key.startsWith('place ')) ? line : null;
   }
 
   private click(event: MouseEvent): void {
@@ -197,7 +217,7 @@ export class RunList {
       this.pick(() => this.picked.clear());
       return;
     }
-    this.current = { key: keyOf(line), line: line.line };
+    this.cursor.go(this.lists.tree, line);
     if (line.kind === 'group') {
       this.fold(line, !line.group.open);
     } else if (event.shiftKey) {
@@ -214,14 +234,14 @@ export class RunList {
     if (event.shiftKey && event.button === 2) {
       return;
     }
-    const line = this.lineAt(event) ?? this.lists.tree.at(this.current.line);
+    const line = this.lineAt(event) ?? this.cursor.settle(this.lists.tree);
     event.preventDefault();
     event.stopPropagation();
     if (!line || line.kind !== 'run' || !line.run) {
       return;
     }
     const { id } = line.run;
-    this.current = { key: id, line: line.line };
+    this.cursor.go(this.lists.tree, line);
     if (!this.picked.has(id)) {
       this.pick(() => this.picked.only(id));
     }
@@ -232,8 +252,8 @@ export class RunList {
 
   private focused(event: FocusEvent): void {
     const line = this.lineAt(event);
-    if (line && keyOf(line) !== this.current.key) {
-      this.current = { key: keyOf(line), line: line.line };
+    if (line && line.line !== this.cursor.line) {
+      this.cursor.go(this.lists.tree, line);
       this.frames.request();
     }
   }
@@ -242,11 +262,11 @@ export class RunList {
 
   private key(event: KeyboardEvent): void {
     const { tree } = this.lists;
-    const line = tree.at(this.current.line);
+    const line = this.cursor.settle(tree);
     if (!line || event.altKey) {
       return;
     }
-    const page = Math.max(1, Math.floor(this.element.clientHeight / 44) - 1);
+    const page = Math.max(1, Math.floor(this.element.clientHeight / LINE) - 1);
     const moves: Record<string, number> = {
       ArrowDown: line.line + 1,
       ArrowUp: line.line - 1,
@@ -325,11 +345,11 @@ export class RunList {
     if (!one) {
       return;
     }
-    if (extend && this.picked.anchor === null && this.current.key) {
-      this.picked.anchor = this.current.key;
+    if (extend && this.picked.anchor === null) {
+      this.picked.anchor = this.cursor.at;
     }
-    this.current = { key: keyOf(one), line };
-    const [top, size] = [tree.top(line), one.kind === 'group' ? 28 : 44];
+    this.cursor.go(tree, one);
+    const [top, size] = [tree.top(line), one.kind === 'group' ? HEAD : LINE];
     if (top < this.element.scrollTop) {
       this.element.scrollTop = top;
     } else if (top + size > this.element.scrollTop + this.element.clientHeight) {
@@ -375,8 +395,4 @@ export class RunList {
     const ids = await this.lists.between(0, this.lists.tree.length - 1, this.host.fetch);
     this.pick(() => this.picked.range(ids));
   }
-}
-
-function keyOf(line: Line): string {
-  return line.kind === 'group' ? headKey(line.group.name) : (line.run?.id ?? `place ${line.group.name ?? ''} ${line.index}`);
 }

@@ -9,8 +9,9 @@ import { tagsOf, withWord } from './filter.js';
 import type { RunsPanel } from './panel.js';
 
 /** The menu of the runs that are picked. */
-export function runMenu(commands: CommandRegistry): Menu {
+export function runMenu(commands: CommandRegistry, closed: () => void): Menu {
   const menu = new MenuSvg({ commands });
+  menu.aboutToClose.connect(() => void requestAnimationFrame(closed));
   menu.addClass('jp-mlrun-menu');
   const groups = [
     [COMMANDS.open, COMMANDS.openTab, COMMANDS.compare],
@@ -35,8 +36,11 @@ class Once {
   readonly menu = new MenuSvg({ commands: this.commands });
   private count = 0;
 
-  constructor() {
-    this.menu.aboutToClose.connect(menu => void requestAnimationFrame(() => menu.dispose()));
+  constructor(closed: () => void) {
+    this.menu.aboutToClose.connect(menu => void requestAnimationFrame(() => {
+      menu.dispose();
+      closed();
+    }));
   }
 
   add(menu: Menu, label: string, execute: () => void, toggled?: boolean): void {
@@ -63,8 +67,8 @@ class Once {
 }
 
 /** Order and grouping. */
-export function sortMenu(panel: RunsPanel, at: DOMRect, trans: TranslationBundle): void {
-  const once = new Once();
+export function sortMenu(panel: RunsPanel, at: DOMRect, trans: TranslationBundle, closed: () => void): void {
+  const once = new Once(closed);
   const { sort, grouped } = panel.view;
   const orders: [string, string][] = [
     ['-created', trans.__('Newest first')],
@@ -92,8 +96,8 @@ export function sortMenu(panel: RunsPanel, at: DOMRect, trans: TranslationBundle
 }
 
 /** Tags and computes that the runs have. */
-export function filterMenu(panel: RunsPanel, at: DOMRect, trans: TranslationBundle): void {
-  const once = new Once();
+export function filterMenu(panel: RunsPanel, at: DOMRect, trans: TranslationBundle, closed: () => void): void {
+  const once = new Once(closed);
   const rows = [...panel.lists.tree.known().values()];
   const computes = [...new Set(rows.map(run => run.target))].sort().slice(0, 30);
   const tags = tagsOf(rows);

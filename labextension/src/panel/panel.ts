@@ -6,6 +6,7 @@ import type { HttpServer } from '../source/http.js';
 import { COMMANDS } from '../tokens.js';
 import { button, h, icon, on, put, say, show } from '../view/dom.js';
 import { plural, spoken, t, whole } from '../view/words.js';
+import { dialogHost } from './actions.js';
 import { CHIPS, chipCounts, queryOf, type Chip } from './filter.js';
 import { runsIcon } from './icons.js';
 import { RunList } from './list.js';
@@ -21,8 +22,8 @@ export interface PanelHost {
   execute(command: string, args?: Record<string, unknown>): void;
   /** the menu of a run, at the pointer or below a line */
   runMenu(at: { x: number; y: number }): void;
-  sortMenu(at: DOMRect): void;
-  filterMenu(at: DOMRect): void;
+  sortMenu(at: DOMRect, closed: () => void): void;
+  filterMenu(at: DOMRect, closed: () => void): void;
   /** kept over reloads */
   keep(state: Kept): void;
 }
@@ -46,6 +47,7 @@ export class RunsPanel extends Widget {
   private readonly selection = h('div', { class: 'mlr-selection', role: 'toolbar' });
   private readonly count = h('span', { class: 'count' });
   private readonly root = h('div', { class: 'mlr-live mlr-panel' });
+  private readonly dialogs = new MutationObserver(() => this.back());
   private typing: ReturnType<typeof setTimeout> | undefined;
   private kept: Kept = { sort: '-created', grouped: true, machine: true };
   private shownState = '';
@@ -64,18 +66,21 @@ export class RunsPanel extends Widget {
       rename: () => host.execute(COMMANDS.rename),
       remove: () => host.execute(COMMANDS.delete),
       fetch: query => this.fetch(query),
-      picked: () => this.picked()
+      picked: () => this.picked(),
+      left: () => this.box.focus()
     }, signal);
     const open = (run: string): void => host.execute(COMMANDS.open, { run });
     this.machine = new MachineView(host.server, open, machine => this.keep({ machine }), signal);
     this.assemble(signal);
     document.addEventListener('visibilitychange', () => this.look(), { signal });
+    this.dialogs.observe(dialogHost(), { childList: true });
   }
 
   override dispose(): void {
     if (!this.isDisposed) {
       this.lists.stop();
       this.end.abort();
+      this.dialogs.disconnect();
       clearTimeout(this.typing);
       super.dispose();
     }
@@ -91,12 +96,17 @@ export class RunsPanel extends Widget {
     ids.forEach(id => this.list.picked.drop(id));
     this.picked();
     this.list.request();
-    // the question is gone in a moment, and the line that had the keyboard may be, too
+    // the question is gone in a moment, and who asked it may be, too: a line, or the bar of what can be done
     setTimeout(() => {
-      if (this.isVisible && (document.activeElement === null || document.activeElement === document.body)) {
+      if (this.isVisible && nowhere()) {
         this.list.focus();
       }
     });
+  }
+
+  /** Something in front of the page is gone: the keyboard is where it was. */
+  back(): void {
+    this.list.request();
   }
 
   get view(): Readonly<Kept> {
@@ -182,9 +192,9 @@ export class RunsPanel extends Widget {
       }
     }, signal);
     const more = h('button', { type: 'button', class: 'button square', 'aria-label': t('Filter by tag or compute'), title: t('Filter by tag or compute'), 'aria-haspopup': 'menu' }, funnel());
-    on(more, 'click', () => this.host.filterMenu(more.getBoundingClientRect()), signal);
+    on(more, 'click', () => this.host.filterMenu(more.getBoundingClientRect(), () => back(more)), signal);
     const sort = h('button', { type: 'button', class: 'button square', 'aria-label': t('Order of the runs'), title: t('Order of the runs'), 'aria-haspopup': 'menu' }, order());
-    on(sort, 'click', () => this.host.sortMenu(sort.getBoundingClientRect()), signal);
+    on(sort, 'click', () => this.host.sortMenu(sort.getBoundingClientRect(), () => back(sort)), signal);
     const head = h('div', { class: 'mlr-filter', role: 'search' }, this.box, more, sort);
     put(this.selection, 'aria-label', t('What can be done to the runs that are picked'));
     this.root.append(head, this.chipRow(signal), this.notice, this.list.element, this.state, this.selectionBar(signal), this.machine.element);
@@ -220,7 +230,11 @@ export class RunsPanel extends Widget {
       return press;
     };
     const away = button(t('Pick none'), 'close');
-    on(away, 'click', () => (this.list.picked.clear(), this.picked(), this.list.request()), signal);
+    on(away, 'click', () => {
+      this.list.picked.clear();
+      this.picked();
+      this.list.focus();
+    }, signal);
     this.selection.append(this.count, act(t('Compare'), COMMANDS.compare), act(t('Stop'), COMMANDS.stop), act(t('Delete'), COMMANDS.delete), away);
     return this.selection;
   }
@@ -323,6 +337,18 @@ export class RunsPanel extends Widget {
       this.lists.problem = refused.problem ?? null;
       this.changed();
     }
+  }
+}
+
+/** Whether the keyboard is nowhere. */
+function nowhere(): boolean {
+  return document.activeElement === null || document.activeElement === document.body;
+}
+
+/** A menu that *opener* opened is closed. */
+function back(opener: HTMLElement): void {
+  if (nowhere()) {
+    opener.focus();
   }
 }
 

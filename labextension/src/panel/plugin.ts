@@ -12,7 +12,7 @@ import { addActions } from './actions.js';
 import { ActiveRuns } from './active.js';
 import { runsIcon } from './icons.js';
 import { filterMenu, runMenu, sortMenu } from './menus.js';
-import { addOpening } from './opening.js';
+import { addOpening, MainArea, Pages } from './opening.js';
 import { RunsPanel, type Kept } from './panel.js';
 
 /** What JupyterLab gives, where it has it. */
@@ -22,14 +22,16 @@ export interface Around {
   registry: ISettingRegistry | null;
   statusBar: IStatusBar | null;
   trans: TranslationBundle;
+  /** whether the main area holds several documents; Notebook 7 has one to a page */
+  hasRoom: boolean;
 }
 
 export function addRuns(app: JupyterFrontEnd, around: Around): void {
-  const { restorer, palette, registry, statusBar, trans } = around;
+  const { restorer, palette, registry, statusBar, trans, hasRoom } = around;
   const { commands } = app;
   const server = labServer(app.serviceManager.serverSettings);
   const settings = new Settings(registry);
-  const menu = runMenu(commands);
+  const menu = runMenu(commands, () => panel.back());
   const panel = new RunsPanel({
     server,
     execute: (command, args = {}) => {
@@ -40,12 +42,12 @@ export function addRuns(app: JupyterFrontEnd, around: Around): void {
       }
     },
     runMenu: ({ x, y }) => menu.open(x, y),
-    sortMenu: at => sortMenu(panel, at, trans),
-    filterMenu: at => filterMenu(panel, at, trans),
+    sortMenu: (at, closed) => sortMenu(panel, at, trans, closed),
+    filterMenu: (at, closed) => filterMenu(panel, at, trans, closed),
     keep: kept => settings.keep(kept)
   });
   const chosen = () => panel.chosenRuns();
-  addOpening(app, server, trans, restorer, chosen);
+  addOpening(hasRoom ? new MainArea(app, server, restorer) : new Pages(server), commands, trans, chosen);
   addActions(commands, server, trans, chosen, ids => panel.deleted(ids));
   commands.addCommand(COMMANDS.show, {
     label: trans.__('Show Runs'),
