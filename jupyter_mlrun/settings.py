@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,15 +103,20 @@ def _from_pyproject(start: Path) -> dict[str, Any]:
         if not path.is_file():
             continue
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            section = _section(path.read_bytes())
         except (OSError, ValueError) as problem:
             raise BadInput(f"{path} cannot be read: {problem}", hint="correct the file") from problem
-        section = data.get("tool", {}).get("jupyter_mlrun")
         if section is not None:
             if not isinstance(section, dict):
                 raise BadInput(f"{path}: [tool.jupyter_mlrun] is not a table")
             return section
     return {}
+
+
+@lru_cache(maxsize=8)
+def _section(content: bytes) -> Any:
+    """Our table of a pyproject.toml, which costs milliseconds to read: each submit asks."""
+    return tomllib.loads(content.decode("utf-8")).get("tool", {}).get("jupyter_mlrun")
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -74,3 +74,9 @@ def test_a_run_keeps_it(repository: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert run.spec.git is not None
     assert run.spec.git["branch"] == "trunk"
     finish(run)
+
+
+def test_a_question_that_nobody_waits_for_leaves_no_process(repository: Path) -> None:
+    with gitstate.Asked(repository) as asked:
+        pass
+    assert [one.returncode is not None for one in asked._asked if one] == [True, True]

@@ -269,8 +269,9 @@ def submit(
     workspace = workspace or Workspace(settings.workspace, home=default_home())
     ready = prepared or prepare(request, settings, workspace)
     place = workspace.folder.make()
-    manifest = snapshot.take(ObjectStore(place.objects), ready.plan, extra=ready.files)
-    spec = _spec(ready, settings, place.name, str(place.objects), manifest)
+    with gitstate.Asked(_root(ready.request)) as git:  # it answers while the snapshot is taken
+        manifest = snapshot.take(ObjectStore(place.objects), ready.plan, extra=ready.files)
+        spec = replace(_spec(ready, settings, place.name, str(place.objects), manifest), git=git.answer())
     values = {**environment.inherited(os.environ), **ready.variables}
     run = runs.record(place, replace(spec, env_names=sorted(values)), values)
     client.ensure_agent(place.home)
@@ -314,7 +315,6 @@ def _spec(ready: Prepared, settings: JupyterMLRun, workspace: str, objects: str,
         tags=ready.tags,
         notebook=request.notebook,
         rerun_of=request.rerun_of,
-        git=gitstate.of(_root(request)),
         left_out=ready.left_out[:200],
         umask=environment.current_umask(),
     )

@@ -60,7 +60,7 @@ class Worker:
         self.relays: List[Relay] = []
         self.inputs = Inputs(self.spec, self.run)
         self.preamble = Preamble(wanted=bool(self.spec.get("preamble")))
-        self.facts: Dict[str, Any] = {"memory_limit": limits.memory()}
+        self.facts: Dict[str, Any] = {}
         self.limit = int(self.spec["limits"].get("max_log_bytes") or DEFAULT_LIMIT)
         self.grace = float(self.spec["limits"].get("stop_grace", 10.0))
         self.oom_before = process.oom_kills()
@@ -169,6 +169,7 @@ class Worker:
     def watch(self) -> None:
         """Until every rank has ended: keep logs in bounds, obey stop and time limit, see ends."""
         pause = FASTEST
+        self.facts["memory_limit"] = limits.memory()  # dozens of files: not while the run waits for its start
         deadline = self._deadline()
         while len(self.ends) < self.count:
             grown = sum(watch.look() for watch in self.watches)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from typing import Container, Dict, Iterable, List, Mapping, Optional, Sequence
 
 # read by the dynamic linker, the C library, the interpreter, or code that site-packages runs at start
@@ -34,14 +35,19 @@ WATCHERS = (
 KNOWN_PTH = ("distutils-precedence.pth", "_virtualenv.pth", "__editable__*.pth", "*-nspkg.pth", "*coverage*.pth")
 
 
+def _any_of(patterns: Sequence[str]) -> "re.Pattern[str]":
+    """One expression for all *patterns*: each start asks it of every variable, twice."""
+    return re.compile("|".join(map(fnmatch.translate, patterns)))
+
+
+_INTERPRETER_READS = _any_of(INTERPRETER).match
+_LIBRARIES_READ = _any_of((*INTERPRETER, *LIBRARIES)).match
+
+
 def variables(env: Mapping[str, str], preload: Sequence[str]) -> Dict[str, str]:
     """The variables of *env* that are read before user code, where the libraries *preload* are imported first."""
-    patterns = (*INTERPRETER, *LIBRARIES) if preload else INTERPRETER
-    return {
-        name: value
-        for name, value in env.items()
-        if name not in AFTERWARDS and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-    }
+    is_read = _LIBRARIES_READ if preload else _INTERPRETER_READS
+    return {name: value for name, value in env.items() if name not in AFTERWARDS and is_read(name)}
 
 
 def obstacle(env: Mapping[str, str]) -> str:

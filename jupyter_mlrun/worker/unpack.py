@@ -97,7 +97,7 @@ class PackReader:
         """The same in memory that is used over and over; *buffer* grows where it must."""
         pack, offset, size, fd = self._place(digest)
         if len(buffer) < size:
-            buffer.extend(bytes(size - len(buffer)))
+            buffer.extend(bytes(max(size, min(CHUNK, 2 * len(buffer))) - len(buffer)))
         view = memoryview(buffer)[:size]
         got = os.preadv(fd, [view], offset)
         return self._checked(digest, pack, view[:got], size)
@@ -256,7 +256,7 @@ def _write_in_threads(target: str, parts: Iterator[_Part], reader: PackReader) -
 
 
 def _write_parts(target: str, parts: Iterable[_Part], reader: PackReader) -> None:
-    buffer = bytearray(CHUNK)
+    buffer = bytearray()  # a new page of memory costs more than a small file: it grows with what is read
     for entry, first, end in parts:
         flags = _CREATE if end - first == len(entry["chunks"]) else os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = open_below(target, entry["path"], flags, _mode(entry))
