@@ -1,6 +1,6 @@
 // Wires the extension into JupyterLab: it registers, the modules beside it do the work.
 
-import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILabShell, ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { ICompletionProviderManager } from '@jupyterlab/completer';
 import { INotebookTracker } from '@jupyterlab/notebook';
@@ -19,19 +19,20 @@ const plugin: JupyterFrontEndPlugin<void> = {
   id: PLUGIN,
   description: 'Lists runs in the sidebar, opens them, and says when they end.',
   autoStart: true,
-  optional: [ILayoutRestorer, ICommandPalette, ISettingRegistry, IStatusBar, ITranslator],
+  optional: [ILayoutRestorer, ICommandPalette, ISettingRegistry, IStatusBar, ITranslator, ILabShell],
   activate: (
     app: JupyterFrontEnd,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null,
     registry: ISettingRegistry | null,
     statusBar: IStatusBar | null,
-    translator: ITranslator | null
+    translator: ITranslator | null,
+    labShell: ILabShell | null
   ): void => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     // before anything of ours is made: words are looked up when they are shown
     setTranslation(text => trans.__(text));
-    addRuns(app, { restorer, palette, registry, statusBar, trans });
+    addRuns(app, { restorer, palette, registry, statusBar, trans, hasRoom: labShell !== null });
   }
 };
 
@@ -39,14 +40,17 @@ const notebook: JupyterFrontEndPlugin<void> = {
   id: 'jupyter_mlrun:notebook',
   description: 'Submits notebook cells as runs.',
   autoStart: true,
-  requires: [INotebookTracker],
-  optional: [ICommandPalette, ITranslator],
+  // Notebook 7 has pages without any
+  optional: [INotebookTracker, ICommandPalette, ITranslator],
   activate: (
     app: JupyterFrontEnd,
-    notebooks: INotebookTracker,
+    notebooks: INotebookTracker | null,
     palette: ICommandPalette | null,
     translator: ITranslator | null
   ): void => {
+    if (!notebooks) {
+      return;
+    }
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     addSubmitCell(app.commands, notebooks, trans);
     addSubmitForm(app.commands, notebooks, labServer(app.serviceManager.serverSettings), trans);
@@ -60,9 +64,9 @@ const completion: JupyterFrontEndPlugin<void> = {
   id: 'jupyter_mlrun:completion',
   description: 'Completes the options of %%submit, and what they take.',
   autoStart: true,
-  requires: [ICompletionProviderManager],
-  activate: (app: JupyterFrontEnd, completions: ICompletionProviderManager): void => {
-    completions.registerProvider(new SubmitCompletions(labServer(app.serviceManager.serverSettings)));
+  optional: [ICompletionProviderManager],
+  activate: (app: JupyterFrontEnd, completions: ICompletionProviderManager | null): void => {
+    completions?.registerProvider(new SubmitCompletions(labServer(app.serviceManager.serverSettings)));
   }
 };
 

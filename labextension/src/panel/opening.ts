@@ -1,11 +1,13 @@
-// Opens runs, and runs beside one another, in the main area; they are there again after a reload.
+// Opens runs, and runs beside one another: in the main area, where they are there again after a reload, or as pages.
 
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { CommandRegistry } from '@lumino/commands';
 import type { Widget } from '@lumino/widgets';
 import type { RunRow } from '../api.js';
 import { CompareDocument, RunDocument } from '../page/document.js';
+import { hashOf, placeOf } from '../page/places.js';
 import type { HttpServer } from '../source/http.js';
 import { COMMANDS } from '../tokens.js';
 import { plural } from '../view/words.js';
@@ -21,20 +23,73 @@ const textOf = (value: unknown): string => (typeof value === 'string' ? value : 
 const listOf = (value: unknown): string[] =>
   Array.isArray(value) ? [...new Set(value.filter((one): one is string => typeof one === 'string' && one !== ''))] : [];
 
-/** Register the commands that open runs; *chosen* are meant where a command names none. */
-export function addOpening(
-  app: JupyterFrontEnd,
-  server: HttpServer,
-  trans: TranslationBundle,
-  restorer: ILayoutRestorer | null,
-  chosen: () => RunRow[]
-): void {
-  const { commands } = app;
-  const open = (run: string): void => void commands.execute(COMMANDS.open, { run });
-  const compare = (runs: readonly string[]): void => void commands.execute(COMMANDS.compare, { runs: [...runs] });
-  const documents = new WidgetTracker<Area<RunDocument>>({ namespace: 'jupyter-mlrun-run' });
-  const comparisons = new WidgetTracker<Area<CompareDocument>>({ namespace: 'jupyter-mlrun-compare' });
-  const put = <T extends Widget>(tracker: WidgetTracker<Area<T>>, content: T, id: string): Area<T> => {
+/** Where runs are opened. */
+export interface Opener {
+  /** *place*: `charts`, `code/train.py:12` …, or nothing */
+  run(run: string, name: string, place: string): void;
+  compare(runs: readonly string[]): void;
+}
+
+/** As documents of JupyterLab. */
+export class MainArea implements Opener {
+  private readonly documents = new WidgetTracker<Area<RunDocument>>({ namespace: 'jupyter-mlrun-run' });
+  private readonly comparisons = new WidgetTracker<Area<CompareDocument>>({ namespace: 'jupyter-mlrun-compare' });
+
+  constructor(
+    private readonly app: JupyterFrontEnd,
+    private readonly server: HttpServer,
+    private readonly restorer: ILayoutRestorer | null
+  ) {}
+
+  /** Bring back what was open; the commands must be there. */
+  restore(): void {
+    void this.restorer?.restore(this.documents, {
+      command: COMMANDS.open,
+      args: area => ({ run: area.content.run, name: area.content.title.label }),
+      name: area => area.content.run
+    });
+    void this.restorer?.restore(this.comparisons, {
+      command: COMMANDS.compare,
+      args: area => ({ runs: [...area.content.runs] }),
+      name: area => area.content.runs.join(' ')
+    });
+  }
+
+  run(run: string, name: string, place: string): void {
+    const found = this.documents.find(area => area.content.run === run);
+    if (found) {
+      this.app.shell.activateById(found.id);
+      if (place) {
+        found.content.go(place);
+      }
+      return;
+    }
+    const { server } = this;
+    const content = new RunDocument({
+      run,
+      server,
+      open: other => void this.app.commands.execute(COMMANDS.open, { run: other }),
+      compare: runs => void this.app.commands.execute(COMMANDS.compare, { runs: [...runs] }),
+      ...(place ? { place } : {})
+    });
+    content.title.label = name || run;
+    const area = this.put(this.documents, content, `jupyter-mlrun-run-area-${run}`);
+    content.title.changed.connect(() => void this.documents.save(area));
+  }
+
+  compare(runs: readonly string[]): void {
+    const key = JSON.stringify(runs);
+    const found = this.comparisons.find(area => JSON.stringify(area.content.runs) === key);
+    if (found) {
+      this.app.shell.activateById(found.id);
+      return;
+    }
+    const open = (run: string): void => void this.app.commands.execute(COMMANDS.open, { run });
+    const content = new CompareDocument({ runs, server: this.server, open });
+    this.put(this.comparisons, content, `jupyter-mlrun-compare-${Date.now()}-${this.comparisons.size}`);
+  }
+
+  private put<T extends Widget>(tracker: WidgetTracker<Area<T>>, content: T, id: string): Area<T> {
     const area = new MainAreaWidget({ content });
     area.id = id;
     area.toolbar.hide(); // nothing is in it
@@ -42,11 +97,31 @@ export function addOpening(
     area.title.closable = true;
     content.disposed.connect(() => area.dispose());
     void tracker.add(area);
-    app.shell.add(area, 'main');
-    app.shell.activateById(id);
+    this.app.shell.add(area, 'main');
+    this.app.shell.activateById(id);
     return area;
-  };
+  }
+}
 
+/** As pages of their own: in Notebook 7 every document is one. */
+export class Pages implements Opener {
+  constructor(private readonly server: HttpServer) {}
+
+  run(run: string, _name: string, place: string): void {
+    this.open(`${this.server.address(`runs/${encodeURIComponent(run)}`)}${place && hashOf(placeOf(place))}`);
+  }
+
+  compare(runs: readonly string[]): void {
+    this.open(`${this.server.address('')}#compare=${runs.map(encodeURIComponent).join(',')}`);
+  }
+
+  private open(address: string): void {
+    window.open(address, '_blank', 'noopener');
+  }
+}
+
+/** Register the commands that open runs; *chosen* are meant where a command names none. */
+export function addOpening(opener: MainArea | Pages, commands: CommandRegistry, trans: TranslationBundle, chosen: () => RunRow[]): void {
   const wanted = (args: Given): string => textOf(args?.['run']) || (chosen()[0]?.id ?? '');
   commands.addCommand(COMMANDS.open, {
     label: trans.__('Open Run'),
@@ -56,18 +131,8 @@ export function addOpening(
     isEnabled: args => wanted(args) !== '',
     execute: args => {
       const run = wanted(args);
-      const place = textOf(args['place']);
-      const found = documents.find(area => area.content.run === run);
-      if (found) {
-        app.shell.activateById(found.id);
-        if (place) {
-          found.content.go(place);
-        }
-      } else if (run) {
-        const content = new RunDocument({ run, server, open, compare, ...(place ? { place } : {}) });
-        content.title.label = textOf(args['name']) || run;
-        const area = put(documents, content, `jupyter-mlrun-run-area-${run}`);
-        content.title.changed.connect(() => void documents.save(area));
+      if (run) {
+        opener.run(run, textOf(args['name']), textOf(args['place']));
       }
     }
   });
@@ -85,26 +150,12 @@ export function addOpening(
     isEnabled: args => several(args).length > 1 && several(args).length <= MOST,
     execute: args => {
       const runs = several(args).slice(0, MOST);
-      const key = JSON.stringify(runs);
-      const found = comparisons.find(area => JSON.stringify(area.content.runs) === key);
-      if (found) {
-        app.shell.activateById(found.id);
-      } else if (runs.length) {
-        put(comparisons, new CompareDocument({ runs, server, open }), `jupyter-mlrun-compare-${Date.now()}-${comparisons.size}`);
+      if (runs.length) {
+        opener.compare(runs);
       }
     }
   });
-
-  if (restorer) {
-    void restorer.restore(documents, {
-      command: COMMANDS.open,
-      args: area => ({ run: area.content.run, name: area.content.title.label }),
-      name: area => area.content.run
-    });
-    void restorer.restore(comparisons, {
-      command: COMMANDS.compare,
-      args: area => ({ runs: [...area.content.runs] }),
-      name: area => area.content.runs.join(' ')
-    });
+  if (opener instanceof MainArea) {
+    opener.restore();
   }
 }
