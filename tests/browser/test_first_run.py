@@ -87,6 +87,8 @@ def test_a_failed_run_says_why(lab: Lab) -> None:
     assert "ValueError" in said
     assert "the <b>loss</b> is" in said, "text, not markup"
     pictures(lab, "run-failed")
+    # for a moment of the change of the theme, nothing has a height
+    assert lab.page.locator(f"{VIEW} .log .row", has_text="ValueError").count() == 2
     assert lab.errors == []
 
 

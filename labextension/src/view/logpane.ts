@@ -83,8 +83,12 @@ export class LogPane {
     this.pane.style.setProperty('--digits', String(Math.max(3, String(log.total).length)));
     this.pane.style.setProperty('--high', `${log.total * this.row}px`);
     const viewport = this.pane.clientHeight;
-    if (viewport === 0 || log.total === 0) {
+    if (log.total === 0) {
       this.rows.draw([]);
+      return;
+    }
+    if (viewport === 0) {
+      this.later();
       return;
     }
     this.spacer.style.height = `${scrollHeight(log.total, this.row)}px`;
@@ -100,6 +104,17 @@ export class LogPane {
     this.seenTotal = log.total;
     this.put(this.place * range);
     this.render(viewport);
+  }
+
+  /** Without height: hidden, or for a moment without style, which no observer of sizes tells when it has passed. */
+  private later(): void {
+    this.drawn = [];
+    if (this.pane.offsetParent !== null && this.timer === undefined) {
+      this.timer = setTimeout(() => {
+        this.timer = undefined;
+        this.changed();
+      }, CALM);
+    }
   }
 
   /** Something other than what is known changed: where one looks, how large the pane is. */

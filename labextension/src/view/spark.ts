@@ -46,7 +46,8 @@ export class Spark {
     [this.shape, this.last, this.words] = [shape, last, words];
     const path = outline(shape);
     put(this.line, 'd', path);
-    put(this.area, 'd', path && `${path}V${HIGH}H${across(shape, 0)}Z`);
+    // back to where the line begins: what is not finite has no place, and one point is drawn over the whole width
+    put(this.area, 'd', path && `${path}V${HIGH}H${/^M(\S+)/.exec(path)?.[1] ?? 0}Z`);
     put(this.svg, 'aria-label', about ? `${last}, ${about}` : last);
     say(this.foot, about);
     this.leave();

@@ -13,7 +13,7 @@ export class SystemView {
   private readonly grid = h('div', { class: 'sparks' });
   private readonly facts = h('p', { class: 'none' });
   private readonly sparks = new Map<string, Spark>();
-  private drawn = -1;
+  private drawn = '';
 
   constructor(
     private readonly store: Store,
@@ -23,11 +23,12 @@ export class SystemView {
   }
 
   draw(): void {
-    const { machine } = this.store;
-    if (machine.version === this.drawn) {
+    const { machine, run } = this.store;
+    const seen = `${machine.version} ${run?.over ?? false}`;
+    if (seen === this.drawn) {
       return;
     }
-    this.drawn = machine.version;
+    this.drawn = seen;
     show(this.element, machine.figures.size > 0);
     const figures = [...machine.figures.values()].sort((a, b) => rank(a.name) - rank(b.name));
     const names = figures.map(figure => figure.name);
@@ -49,7 +50,9 @@ export class SystemView {
     const at = (i: number): string =>
       t('{value} after {time}', { value: said(values[i] ?? NaN, unit), time: clock((times[i] ?? 0) - begun) });
     const top = unit === '%' ? Math.max(100, largest) : largest;
-    const now = said(values.at(-1) ?? NaN, unit);
+    // when it is over, nothing is used any more: how much it was, tells
+    const ended = this.store.run?.over === true && name !== 'disk_free';
+    const now = said(ended ? largest : (values.at(-1) ?? NaN), unit);
     const of = most !== null && name !== 'cpu' && unit !== '%' ? t(' of {most}', { most: said(most, unit) }) : '';
     const about = name === 'disk_free' ? '' : t('most {value}', { value: said(largest, unit) }) + of;
     this.sparks.get(name)?.draw({ x: times, y: values, top, bottom: name === 'disk_free' ? null : 0 }, now, at, about);
