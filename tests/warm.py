@@ -75,3 +75,11 @@ def environment(pid: int) -> dict[str, str]:
     """The variables that the kernel shows of a process."""
     data = Path(f"/proc/{pid}/environ").read_bytes()
     return dict(os.fsdecode(pair).split("=", 1) for pair in data.split(b"\0") if b"=" in pair)
+
+
+def gone(one: psutil.Process) -> bool:
+    """Whether a process has ended, reaped or not; it may end while it is looked at."""
+    try:
+        return not one.is_running() or one.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -5,12 +5,14 @@ Reads and writes ``/proc/self``.  Standard library only (Python 3.9+).
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
-from typing import Any, Dict, FrozenSet, List, Mapping, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
-from . import launch, startup
+from ..rundir import write_all
+from . import launch, process, startup
 
 ROOM = "_JUPYTER_MLRUN_ROOM"
 ENVIRONMENT_ROOM, TITLE_ROOM = 64 << 10, 4 << 10
@@ -71,6 +73,51 @@ class Image:
         self.changes = {k: v for k, v in os.environ.items() if self.room.given.get(k) != v}
         self.read = startup.variables(self.room.given, preload)
         self.handlers = {number: signal.getsignal(number) for number in _CHANGED}
+        self._spare: Optional[Tuple[int, int]] = None  # a rank laid by: its pid, and the pipe that it waits at
+
+    def lay_by(self, reader: int) -> None:
+        """Fork a rank that waits for what it is to be; *reader* is this worker's own pipe.  Leaves by ``Reborn`` there.
+
+        It uses what a rank uses first, so that those pages are copied while nobody waits.
+        """
+        mine, writer = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(mine)
+            self._spare = pid, writer
+            return
+        # whoever writes to a worker that is gone must notice: nobody else may hold its pipe
+        os.close(reader)
+        os.close(writer)
+        json.loads(json.dumps(process.identity()))
+        for module in list(sys.modules.values()):
+            getattr(module, "__name__", "")
+        compile("0", "", "exec")
+        with os.fdopen(mine, "rb") as file:
+            line = file.readline()
+        if line.endswith(b"\n"):
+            begin = json.loads(line)
+            launch.be_rank(begin, os.open(begin["log"], os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), self)
+        os._exit(0)
+
+    def take(self, begin: Dict[str, Any]) -> Optional[int]:
+        """The pid of the rank that was laid by, and now is what *begin* describes; None where there is none."""
+        if self._spare is None:
+            return None
+        (pid, writer), self._spare = self._spare, None
+        try:
+            write_all(writer, json.dumps(begin).encode("ascii") + b"\n")
+        except OSError:  # it was killed; the worker forks another
+            return None
+        finally:
+            os.close(writer)
+        return pid
+
+    def let_go(self) -> None:
+        """Let the rank that was laid by end, where it was not needed."""
+        if self._spare is not None:
+            os.close(self._spare[1])
+            self._spare = None
 
     def obstacle(self, spec: Mapping[str, Any], env: Mapping[str, str], work: str) -> str:
         """Why this rank has to be started cold; empty where a fork of this process will do."""

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any, Dict, List, Optional
 
-from ..rundir import FILE_MODE, RunDir, dump_json, make_folder, read_json_if_there, write_once
+from ..rundir import FILE_MODE, RunDir, dump_json, make_folder, read_json_if_there, write_all, write_once
 from . import bootstrap, process
 
 TYPE_CHECKING = False
@@ -126,18 +126,33 @@ def start_rank(
     image: Optional[Image] = None,
     way: str = "",
 ) -> int:
-    """Fork and execute one rank in a session of its own; returns its pid.  With *image* the fork itself becomes it.
+    """Make one rank, in a session of its own; returns its pid.  With *image* it is a fork that executes nothing.
 
     The child says who it is in ``rank-<n>.json`` before it becomes user code.  That file is made
     exclusively, so that user code of a run starts once, whoever is killed and whoever tries again.
     """
     log = open_log(run, rank, int(spec["resources"]["procs"]))
+    begin = {
+        "run": str(run.path), "rank": rank, "env": env, "command": command, "preamble": preamble.text(),
+        "umask": int(spec.get("umask", 0o022)), "way": way, "log": str(run.log(rank, int(spec["resources"]["procs"]))),
+    }  # fmt: skip
+    laid_by = image.take(begin) if image is not None and output is None else None
+    if laid_by is not None:
+        os.close(log)
+        return laid_by
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid:
         os.close(log)
         return pid
+    be_rank(begin, log if output is None else output, image)
+    return 0
+
+
+def be_rank(begin: Dict[str, Any], output: int, image: Optional[Image]) -> None:
+    """Become the rank that *begin* describes; returns never, but may leave by ``Reborn``."""
+    command, env = begin["command"], begin["env"]
     try:
         os.setsid()
         if image is None:
@@ -146,12 +161,13 @@ def start_rank(
             image.mark(env, command)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
-        os.dup2(log if output is None else output, 1)
+        os.dup2(output, 1)
         os.dup2(1, 2)
-        _claim(run, rank, way)
-        preamble.write(1)
+        run = RunDir(begin["run"])
+        _claim(run, begin["rank"], begin["way"])
+        write_all(1, begin["preamble"].encode("utf-8", "backslashreplace"))
         os.chdir(run.work)
-        os.umask(int(spec.get("umask", 0o022)))
+        os.umask(begin["umask"])
         if image is not None:
             image.become(env, command)
         os.closerange(3, MOST_FILES)

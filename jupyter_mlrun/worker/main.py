@@ -124,6 +124,8 @@ class Worker:
                 relay.start()
             self.pids[rank] = {"pid": pid}
             self.own.add(rank)
+        if self.image is not None:
+            self.image.let_go()
         self._wait_for_claims()
         remove_if_there(self.run.environment)
         self.wake_agent()

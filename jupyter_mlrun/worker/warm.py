@@ -176,6 +176,7 @@ class Forks:
             os.close(self.fd)
             os.close(writer)
             _rehearse()
+            self.image.lay_by(reader)
             with os.fdopen(reader, "rb") as file:
                 line = file.readline()
             if line.endswith(b"\n"):

@@ -14,7 +14,7 @@ import pytest
 from jupyter_mlrun.agent import client
 from jupyter_mlrun.sdk.run import Run
 from tests.support import describe, finish, kill_agent, kill_worker, log_of, running, until, workers
-from tests.warm import ready, server_processes, servers, start, warm_up, way
+from tests.warm import gone, ready, server_processes, servers, start, warm_up, way
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has warm starts")
 LONG = "import time\nprint('begun', flush=True)\ntime.sleep(600)"
@@ -34,7 +34,7 @@ def test_killed_between_two_runs(home: Path) -> None:
     warm_up(home)
     (server,) = server_processes(home)
     server.kill()
-    until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, "killed")
+    until(lambda: gone(server), "killed")
     run = start("print('once')")
     completed(run)
     assert way(run).startswith("cold: ")
@@ -52,7 +52,7 @@ def test_stopped_server_delays_a_run_and_no_more(home: Path) -> None:
     completed(run)
     assert way(run) == "cold: the process to fork from did not answer"
     assert len(workers(run)) == 1
-    until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, "a server that hangs is ended")
+    until(lambda: gone(server), "a server that hangs is ended")
 
 
 def test_a_worker_that_was_laid_by_is_killed(home: Path) -> None:
@@ -60,10 +60,58 @@ def test_a_worker_that_was_laid_by_is_killed(home: Path) -> None:
     (server,) = server_processes(home)
     (spare,) = until(server.children, "a worker laid by")
     spare.kill()
-    until(lambda: not spare.is_running(), "killed")
+    until(lambda: gone(spare), "killed")
     run = start("print('once')")
     completed(run)
     assert way(run) == "warm"
+
+
+def laid_by(home: Path) -> tuple[psutil.Process, psutil.Process]:
+    """The worker and the rank that wait for a run."""
+    (server,) = server_processes(home)
+    (worker,) = until(server.children, "a worker laid by")
+    (rank,) = until(worker.children, "a rank laid by")
+    return worker, rank
+
+
+def test_a_rank_that_was_laid_by_becomes_the_run(home: Path) -> None:
+    warm_up(home)
+    _, rank = laid_by(home)
+    run = start("import os\nprint(os.getpid() == os.getsid(0), os.getpid())")
+    assert str(finish(run).status) == "Completed", describe(run)
+    assert log_of(run) == f"True {rank.pid}\n"
+    assert rank_of(run) == rank.pid
+
+
+def test_a_rank_that_was_laid_by_is_killed(home: Path) -> None:
+    warm_up(home)
+    _, rank = laid_by(home)
+    rank.kill()
+    until(lambda: gone(rank), "killed")
+    run = start("print('once')")
+    completed(run)
+    assert way(run) == "warm"
+    assert rank_of(run) != rank.pid
+
+
+def test_a_rank_that_was_laid_by_goes_with_its_worker(home: Path) -> None:
+    warm_up(home)
+    worker, rank = laid_by(home)
+    worker.kill()
+    until(lambda: gone(rank), "nobody can use it")
+
+
+def test_a_rank_that_was_laid_by_and_cannot_be_used_goes(home: Path, tmp_path: Path) -> None:
+    """The run's folder has a file that hides a module: only the worker sees that, and starts the rank cold."""
+    warm_up(home, preload=("yaml",))
+    _, rank = laid_by(home)
+    (tmp_path / "yaml.py").write_text("")
+    (tmp_path / "main.py").write_text(LONG)
+    run = running(start(preload=("yaml",), source=str(tmp_path), script="main.py"))
+    assert way(run).startswith("cold: its folder has yaml.py")
+    until(lambda: gone(rank), "let go")
+    run.cancel()
+    assert str(finish(run).status) == "Canceled"
 
 
 def test_killed_while_it_has_runs(home: Path) -> None:
@@ -121,7 +169,7 @@ def test_a_new_agent_has_servers_of_its_own(home: Path) -> None:
     warm_up(home)
     (old,) = server_processes(home)
     kill_agent(home)
-    until(lambda: not old.is_running() or old.status() == psutil.STATUS_ZOMBIE, "the old agent's server goes")
+    until(lambda: gone(old), "the old agent's server goes")
     run = start("print('once')")
     completed(run)
     assert way(run).startswith("cold: ")
@@ -167,7 +215,7 @@ def test_a_stop_of_a_warm_run_ends_its_children(home: Path) -> None:
     child = psutil.Process(int(log_of(run)))
     run.cancel()
     assert str(finish(run).status) == "Canceled"
-    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its child is ended")
+    until(lambda: gone(child), "its child is ended")
 
 
 def test_a_time_limit(home: Path) -> None:
