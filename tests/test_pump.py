@@ -174,7 +174,7 @@ def test_turns_slow_down(run: RunDir) -> None:
     view, _ = listening(Feed(run))
     pump.add(view)
     pump.post(view, HELLO)
-    assert pump.turn(1e6) == pumps.INTERVAL
+    assert pump.turn(1e6) == pumps.LOOK_PAUSE
     assert pump.turn(1e6 + 60) == pumps.IDLE_PAUSE
     pump.post(view, {"type": "hide"})
     pump.turn(1e6 + 61)
@@ -204,6 +204,35 @@ def test_twenty_views_of_one_run_read_it_once_a_turn(run: RunDir, monkeypatch: p
     pump.turn(1e6 + 1)
     assert len(calls) == 1
     assert {len(frames(heard)) for _, heard in views} == {2}
+
+
+def test_runs_that_nobody_sees_are_looked_at_rarely(place: WorkspaceDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    pump = Still()
+    calls: list[str] = []
+    going = [recorded_run(place, number=number) for number in range(3)]
+    saved = Saved(lambda: None, 30.0)
+    views = [listening(Feed(run), saved if number == 2 else None) for number, run in enumerate(going)]
+    for view, _ in views:
+        pump.add(view)
+        pump.post(view, HELLO)
+    for view, _ in views[1:]:
+        pump.post(view, {"type": "hide"})
+    pump.turn(1e6)
+    real = RunReader.refresh
+
+    def counted(self: RunReader, now: float | None = None) -> bool:
+        calls.append(self.run.run_id)
+        return real(self, now)
+
+    monkeypatch.setattr(RunReader, "refresh", counted)
+    for look in range(1, 41):
+        pump.turn(1e6 + look * pumps.LOOK_PAUSE)
+    assert [calls.count(run.run_id) for run in going] == [40, 4, 4]
+    calls.clear()
+    saved.hurry = True
+    pump.post(views[1][0], HELLO)
+    pump.turn(1e6 + 2.01)
+    assert set(calls) == {run.run_id for run in going}, "whoever asks is answered at once"
 
 
 def test_a_fault_is_shown_and_the_others_go_on(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from jupyter_mlrun.ui.reader import RunReader
 
 INTERVAL = 1 / FRAMES_PER_SECOND
+LOOK_PAUSE = INTERVAL / 2  # between two looks while something moves: what comes after a frame need not wait for two
 ALL_PER_SECOND = 100  # frames of all views together: what a server and a page take with ease
 IDLE_PAUSE = 0.2  # between two looks at runs that have been quiet
 HIDDEN_PAUSE = 1.0  # where nobody looks
+BACKSTAGE_SECONDS = 0.5  # between two looks at a run that nobody looks at, beside others that are seen
 QUIET_SECONDS = 3.0
 FIRST_AGAIN, MOST_AGAIN = 0.5, 8.0  # seconds between full frames for a view that has not spoken yet
 UNSEEN_SECONDS = 3.0  # a page that has not spoken while the kernel was free so long does not show the view
@@ -87,6 +89,7 @@ class View:
         self.heard = False  # it has spoken
         self.unseen = False  # it could have, and has not: a page that shows the run in another way
         self.resting = False
+        self.read_at = -1e9  # when its run was last looked at
         self._hello: Any = None
         self._sent_at = -1e9
         self._again_at, self._again_in = 0.0, FIRST_AGAIN
@@ -108,6 +111,12 @@ class View:
             self.saved.turn(self.feed.reader, now)
         self._retry_in = FIRST_RETRY
         return moved
+
+    @property
+    def backstage(self) -> bool:
+        """Whether nobody sees it, or waits for it."""
+        waited_for = self._hello is not None or not self.inbox.empty() or (self.saved is not None and self.saved.hurry)
+        return (self.feed.hidden or self.unseen) and not waited_for
 
     def _answer(self) -> bool:
         asked = False
@@ -271,7 +280,7 @@ class Pump:
             return None
         if all(view.feed.hidden or view.send is None for view in active):
             return HIDDEN_PAUSE
-        return INTERVAL if now - self._moved_at < QUIET_SECONDS else IDLE_PAUSE
+        return LOOK_PAUSE if now - self._moved_at < QUIET_SECONDS else IDLE_PAUSE
 
     def _refresh(self, views: list[View], now: float) -> bool:
         """Read what came of each run, once for all its views."""
@@ -280,6 +289,10 @@ class Pump:
         for view in views:
             readers.setdefault(id(view.feed.reader), []).append(view)
         for of_one in readers.values():
+            if all(view.backstage and now - view.read_at < BACKSTAGE_SECONDS for view in of_one):
+                continue
+            for view in of_one:
+                view.read_at = now
             try:
                 moved = of_one[0].feed.reader.refresh(now) or moved
             except Exception as problem:  # a fault of ours; the views say so, and the others go on
