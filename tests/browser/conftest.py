@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -158,19 +159,14 @@ def copy_until_end(source: IO[bytes], log: Path, sign: bytes, seen: threading.Ev
                 seen.set()
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One JupyterLab server for all browser tests, in a session of its own, ended by its pid."""
-    base = tmp_path_factory.mktemp("lab")
-    notebooks, home, log = base / "notebooks", base / "mlrun home", base / "server.log"
-    notebooks.mkdir()
-    (base / "config_dir/labconfig").mkdir(parents=True)
-    (base / "config_dir/labconfig/page_config.json").write_text(NO_NEWS)
-    port, token = free_port(), secrets.token_hex(16)
+@contextmanager
+def serving(command: list[str], base: Path, home: Path, sign: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of folder *base*/notebooks in a session of its own, ended by its pid; up when it has said *sign*."""
+    log = base / "server.log"
     process = subprocess.Popen(
-        command(port, token, notebooks),
+        command,
         env=environment(base, home),
-        cwd=notebooks,
+        cwd=base / "notebooks",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -178,12 +174,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     assert process.stdout is not None
     up = threading.Event()
-    sign = f"http://127.0.0.1:{port}/".encode()
-    reader = threading.Thread(target=copy_until_end, args=(process.stdout, log, sign, up), daemon=True)
+    reader = threading.Thread(target=copy_until_end, args=(process.stdout, log, sign.encode(), up), daemon=True)
     reader.start()
     try:
-        assert up.wait(60), f"JupyterLab did not come up:\n{log.read_text()[-3000:]}"
-        yield Server(f"http://127.0.0.1:{port}", token, notebooks, home, log, process.pid)
+        assert up.wait(60), f"the server did not come up:\n{log.read_text()[-3000:]}"
+        yield process
     finally:
         end(process)
         reader.join(10)
@@ -192,6 +187,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             from jupyter_mlrun.agent import client
 
             client.stop_agent(home)
+
+
+def folders(base: Path) -> tuple[Path, Path]:
+    """The folder of notebooks and the home of a server in *base*."""
+    notebooks = base / "notebooks"
+    notebooks.mkdir()
+    (base / "config_dir/labconfig").mkdir(parents=True)
+    (base / "config_dir/labconfig/page_config.json").write_text(NO_NEWS)
+    return notebooks, base / "mlrun home"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One JupyterLab server for all browser tests."""
+    base = tmp_path_factory.mktemp("lab")
+    notebooks, home = folders(base)
+    port, token = free_port(), secrets.token_hex(16)
+    with serving(command(port, token, notebooks), base, home, f"http://127.0.0.1:{port}/") as process:
+        yield Server(f"http://127.0.0.1:{port}", token, notebooks, home, base / "server.log", process.pid)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
