@@ -114,17 +114,17 @@ def gc(home: Path, *, dry_run: bool = False, grace: float = DAY, now: float | No
             done["bytes"] += size_of(path)
             if not dry_run:
                 _remove(place, path)
-        for path in _trees_to_go(place, now):
-            taken = size_of(path)
-            if dry_run or mounts.remove_unused(str(path)):
-                done["folders"] += 1
-                done["bytes"] += taken
         try:
+            for path in list(_trees_to_go(place, now)):
+                taken = size_of(path)
+                if dry_run or mounts.remove_unused(str(path)):
+                    done["folders"] += 1
+                    done["bytes"] += taken
             freed = _collect_objects(place, grace, now, dry_run=dry_run)
         except (OSError, ValueError, KeyError, TypeError, JupyterMLRunError) as problem:
             # what cannot be read may need anything: nothing that it could need goes
             message = problem.message if isinstance(problem, JupyterMLRunError) else repr(problem)
-            done["kept"].append(f"snapshots of workspace {place.name}: {message}")
+            done["kept"].append(f"inputs or snapshots of workspace {place.name}: {message}")
             continue
         for key, value in freed.items():
             done[key] += value
@@ -158,9 +158,21 @@ def _folders_to_go(place: WorkspaceDir, now: float) -> Iterator[Path]:
 
 def _trees_to_go(place: WorkspaceDir, now: float) -> Iterator[Path]:
     """Inputs of runs that were not asked for in a while, that a run wrote into, or that were never finished."""
+    used = _trees_in_use(place)
     for tree in mounts.listing(str(place.trees)):
-        if tree["harmed"] or now - tree["used"] > (TREE_DAYS if tree["whole"] else 1) * DAY:
+        old = now - tree["used"] > (TREE_DAYS if tree["whole"] else 1) * DAY
+        if (tree["harmed"] or old) and tree["name"] not in used:
             yield place.trees / tree["name"]
+
+
+def _trees_in_use(place: WorkspaceDir) -> set[str]:
+    """The inputs of runs that go on: nobody holds them between the end of one worker and the next."""
+    found = set()
+    for run in runs.run_dirs(place):
+        if run.input_paths.exists() and not _has_ended(run):
+            record = read_json_if_there(run.input_paths) or {"inputs": {}}
+            found |= {os.path.basename(one["tree"]) for one in record["inputs"].values() if one["tree"]}
+    return found
 
 
 def _has_ended(run: RunDir) -> bool:

@@ -29,7 +29,7 @@ from jupyter_mlrun.sdk.workspace import Workspace
 from jupyter_mlrun.settings import load
 from jupyter_mlrun.worker import mounts
 from jupyter_mlrun.worker.deep import remove_tree
-from tests.support import finish, kill_worker, log_of, running, submit_cell
+from tests.support import finish, kill_agent, kill_worker, log_of, running, submit_cell
 
 LOOK = """
 import os
@@ -302,8 +302,12 @@ base = os.environ["images"]
 """
     run = running(submit_cell(code, inputs=("images=images",)))
     tree = Path(inputs_of(run)["images"]["path"])
+    # nobody holds them until the next agent starts the next worker
+    kill_agent(workspace.home)
     kill_worker(run)
     upkeep.gc(workspace.home, now=time.time() + 365 * 86400)
+    assert sorted(path.name for path in tree.iterdir())
+    client.ensure_agent(workspace.home)
     gate.touch()
     completed(run)
     assert "the run changed its input 'images'" in log_of(run)
