@@ -27,9 +27,9 @@ from jupyter_mlrun.sdk.runconfig import ScriptRunConfig
 from jupyter_mlrun.sdk.submit import Request, dry_run
 from jupyter_mlrun.sdk.workspace import Workspace
 from jupyter_mlrun.settings import load
-from jupyter_mlrun.worker import mounts
+from jupyter_mlrun.worker import mounts, process
 from jupyter_mlrun.worker.deep import remove_tree
-from tests.support import finish, kill_agent, kill_worker, log_of, running, submit_cell
+from tests.support import finish, kill_agent, kill_worker, log_of, running, submit_cell, until, workers
 
 LOOK = """
 import os
@@ -305,6 +305,7 @@ base = os.environ["images"]
     # nobody holds them until the next agent starts the next worker
     kill_agent(workspace.home)
     kill_worker(run)
+    until(lambda: not any(process.is_alive(who) for who in workers(run)), "worker gone")
     upkeep.gc(workspace.home, now=time.time() + 365 * 86400)
     assert sorted(path.name for path in tree.iterdir())
     client.ensure_agent(workspace.home)
