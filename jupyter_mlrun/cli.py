@@ -151,10 +151,17 @@ def show(run: str, as_json: bool) -> None:
     queue = client.queue_of(home())
     if as_json:
         place = queue["details"].get(found.id)
-        told = {**found.get_details(), "metrics": found.get_metrics(), "queue": place}
+        told = {**found.get_details(), "metrics": found.get_metrics(), "queue": place, "start": _start_of(found)}
         print_json({"spec": found.spec.to_json(), **told})
         return
     say(view.as_text(found.directory, waiting=queue["waiting"].get(found.id)))
+
+
+def _start_of(run: Run) -> str | None:
+    """``warm``, or ``cold: `` and why; None before it has started."""
+    from jupyter_mlrun.store import runs
+
+    return runs.start_of(run.directory) or None
 
 
 @cli.command()

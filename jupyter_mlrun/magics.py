@@ -10,6 +10,7 @@ import keyword
 import os
 import re
 import shlex
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,6 +22,7 @@ from jupyter_mlrun import live, package, settings
 from jupyter_mlrun.errors import BadInput, JupyterMLRunError
 from jupyter_mlrun.options import OPTIONS, Option
 from jupyter_mlrun.records import experiment_name
+from jupyter_mlrun.sdk import warming
 from jupyter_mlrun.sdk.data import upload_data
 from jupyter_mlrun.sdk.inputs import describe, marked, names_of
 from jupyter_mlrun.sdk.run import detached
@@ -175,8 +177,7 @@ class MLRunMagics(Magics):
         )
 
     def _settings(self) -> settings.JupyterMLRun:
-        found = [c for c in self._shell.configurables if isinstance(c, settings.JupyterMLRun)]
-        return settings.load(Config({"JupyterMLRun": _set_values(found[0])}) if found else Config())
+        return _in_force(self._shell)
 
     def _show(self, run: Run, asked: argparse.Namespace, config: settings.JupyterMLRun) -> None:
         if asked.quiet:
@@ -264,7 +265,22 @@ def load(shell: Any) -> None:
     """Register the magics and the settings; again is no error and makes nothing double."""
     if not any(isinstance(one, settings.JupyterMLRun) for one in shell.configurables):
         shell.configurables.append(settings.JupyterMLRun(config=shell.config))
+        shell.configurables[-1].observe(lambda _: _warm_up(shell), names=["preload"])
     shell.register_magics(MLRunMagics)
+    _warm_up(shell)
+
+
+def _warm_up(shell: Any) -> None:
+    """What runs will have loaded ahead is loaded while the first of them is written."""
+    try:
+        warming.begin(_in_force(shell))
+    except JupyterMLRunError as problem:  # a setting that cannot be: each submit says so, and refuses
+        print(problem, file=sys.stderr)
+
+
+def _in_force(shell: Any) -> settings.JupyterMLRun:
+    found = [c for c in shell.configurables if isinstance(c, settings.JupyterMLRun)]
+    return settings.load(Config({"JupyterMLRun": _set_values(found[0])}) if found else Config())
 
 
 def unload(shell: Any) -> None:

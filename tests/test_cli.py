@@ -71,6 +71,8 @@ def test_rerun_with_another_parameter(home: Path, tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert "['--lr', '1e-3', '--n', '2', 'rest']" in again.stdout
     assert [row["display_name"] for row in json.loads(mlrun("ps", "--json").stdout)] == ["second", "first"]
+    told = json.loads(mlrun("show", "second", "--json").stdout)
+    assert told["start"].startswith(("cold: ", "warm"))
     wrong = mlrun("rerun", "first", "-p", "lt=1")
     assert wrong.returncode == BadInput.exit_code
     assert "it had: lr, n" in wrong.stderr

@@ -13,6 +13,7 @@ from IPython.testing.globalipapp import get_ipython as start_ipython
 
 from jupyter_mlrun import live, magics
 from jupyter_mlrun.options import OPTIONS
+from jupyter_mlrun.sdk import warming
 from jupyter_mlrun.sdk.run import Run
 from tests.support import finish, log_of
 
@@ -148,3 +149,23 @@ def test_the_notebooks_name_is_the_experiment(path: str | None, name: str) -> No
 def test_the_variable_must_be_one_that_a_notebook_can_give(shell: Any, name: str) -> None:
     wrong = cell(shell, f"%%submit -o {name!r}\nprint(1)")
     assert "is no name for a variable" in str(wrong)
+
+
+def test_what_is_to_be_loaded_ahead_is_asked_for_at_once(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(warming, "begin", lambda config: asked.append(list(config.preload)))
+    assert cell(shell, '%config JupyterMLRun.preload = ["yaml"]') is None
+    assert asked == [["yaml"]]
+    shell.run_line_magic("unload_ext", "jupyter_mlrun")
+    monkeypatch.setenv("JUPYTER_MLRUN_PRELOAD", "numpy,yaml")
+    shell.run_line_magic("load_ext", "jupyter_mlrun")
+    assert asked[1:] == [["numpy", "yaml"]]
+
+
+def test_a_wrong_setting_does_not_keep_the_extension_from_loading(
+    shell: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_line_magic("unload_ext", "jupyter_mlrun")
+    monkeypatch.setenv("JUPYTER_MLRUN_MAX_CONCURRENT", "many")
+    shell.run_line_magic("load_ext", "jupyter_mlrun")
+    assert "max_concurrent" in capsys.readouterr().err

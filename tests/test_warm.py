@@ -20,6 +20,7 @@ from jupyter_mlrun.agent import client
 from jupyter_mlrun.backends import warm
 from jupyter_mlrun.backends.local import install_worker
 from jupyter_mlrun.rundir import RunDir, write_atomic
+from jupyter_mlrun.sdk import warming
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.ui import view
@@ -439,3 +440,30 @@ def test_the_words_for_variables() -> None:
 
 def test_start_of_a_run_that_says_nothing(tmp_path: Path) -> None:
     assert runs.start_of(RunDir(tmp_path)) == ""
+
+
+def test_what_is_loaded_ahead_is_ready_before_the_first_run(home: Path) -> None:
+    config = settings.load()
+    config.preload = ["yaml", "yaml"]
+    asking = warming.begin(config)
+    assert asking is not None
+    asking.join()
+    assert ready(home)["preload"] == ["yaml"]
+    run = start("import sys\nprint('yaml' in sys.modules)", preload=("yaml",))
+    assert str(finish(run).status) == "Completed", describe(run)
+    assert (way(run), log_of(run)) == ("warm", "True\n")
+    assert len(servers(home)) == 1
+
+
+@pytest.mark.parametrize(("preload", "on"), [([], True), (["yaml"], False), (["nosuchmodule"], True)])
+def test_nothing_is_started_where_nothing_is_loaded_ahead(home: Path, preload: list[str], on: bool) -> None:
+    config = settings.load()
+    config.preload, config.warm = preload, on
+    assert warming.begin(config) is None
+    assert not home.exists()
+
+
+def test_a_request_that_cannot_be_understood_harms_nothing(home: Path) -> None:
+    client.ensure_agent(home)
+    client.request(home, {"kind": "warm", "preload": 7}, wait=10.0)
+    assert servers(home) == []

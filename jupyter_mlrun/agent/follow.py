@@ -278,6 +278,17 @@ class Follower:
         if entry.handle is not None:
             self.backend.cancel(entry.handle)
 
+    def expect(self, what: dict[str, Any]) -> None:
+        """Have a process ready for the runs that *what* (of a request of kind "warm") announces."""
+        machine = self.machine
+        gpus = machine.visible(what.get("visible_gpus"))[: machine.gpu_count("auto", what.get("visible_gpus"))]
+        lease = Lease("", tuple(gpu.uuid for gpu in gpus), 0, 0)
+        slots = machine.slots(int(what.get("max_concurrent") or 0))
+        try:
+            self.pool.expect(what, grant_of(lease, machine, str(self.home), slots))
+        except (KeyError, TypeError, AttributeError) as problem:
+            print(f"request that cannot be understood: {problem!r}", file=sys.stderr)
+
     def queue_view(self) -> dict[str, Any]:
         """The queue for people: ``queue.json``."""
         running = [e.spec.run_id for e in self.active.values() if e.lease is not None]

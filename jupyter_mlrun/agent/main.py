@@ -150,6 +150,8 @@ class Agent:
                 self.leaving = "asked to"
             else:
                 self._idle_since = time.monotonic() - IDLE_SECONDS
+        elif kind == "warm":
+            self.follower.expect(what)
         elif kind != "sync":
             print(f"request of unknown kind {kind!r}", file=sys.stderr)
 

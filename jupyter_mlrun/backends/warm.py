@@ -45,11 +45,16 @@ REFUSED_SECONDS = 600.0
 MOST = 3
 
 
+def is_allowed(name: str) -> bool:
+    """Whether a module may be in memory before a fork."""
+    return name.partition(".")[0] in ALLOWED
+
+
 def choose(names: Sequence[str]) -> list[str]:
     """The modules among *names* that are loaded ahead; warns of each other one."""
     found = []
     for name in names:
-        if name.partition(".")[0] in ALLOWED:
+        if is_allowed(name):
             found.append(name)
             continue
         warnings.warn(
@@ -156,6 +161,15 @@ class Pool:
             return None, f"cold: {why}"
         server, why = self.find(python, preload, startup.variables(env, preload))
         return server, f"cold: {why}" if why else "warm"
+
+    def expect(self, what: Mapping[str, Any], grant: Mapping[str, Any]) -> None:
+        """Have a server for runs that will be like *what*: ``python preload environment``."""
+        spec = {"run_id": "", "experiment": "", "workspace": "", "resources": {"procs": 1}}
+        env = launch.rank_environment(spec, RunDir(""), dict(grant), 0, saved=what["environment"])
+        if sys.platform.startswith("linux") and not startup.obstacle(env):
+            preload = tuple(what["preload"])
+            self.find(what["python"], preload, startup.variables(env, preload))
+            self.start_wanted()
 
     def find(self, python: str, preload: tuple[str, ...], variables: dict[str, str]) -> tuple[Server | None, str]:
         """The ready server of this kind, or None and why there is none yet."""

@@ -46,9 +46,12 @@ def link_kept_folders(run: RunDir) -> None:
             os.symlink(kept, place)
 
 
-def rank_environment(spec: Dict[str, Any], run: RunDir, grant: Dict[str, Any], rank: int) -> Dict[str, str]:
-    """The variables of one rank: the submitter's, then what identifies the run, its rank and its GPUs."""
-    saved = read_json_if_there(run.environment) or {}
+def rank_environment(
+    spec: Dict[str, Any], run: RunDir, grant: Dict[str, Any], rank: int, saved: Optional[Dict[str, Any]] = None
+) -> Dict[str, str]:
+    """The variables of one rank: the submitter's (*saved*), then what identifies the run, its rank and its GPUs."""
+    if saved is None:
+        saved = read_json_if_there(run.environment) or {}
     env = {str(k): os.fsdecode(v) for k, v in saved.items()}
     ranks = int(spec["resources"]["procs"])
     env.update(
