@@ -71,7 +71,7 @@ class Entry:
         """Take over from *old*, which it replaces, what was read of the metrics."""
         self.mark, self.looked = old.mark, old.looked
         self._pulse, old._pulse = old._pulse, None
-        self._last = old._last
+        self._last = self.row.metrics or old._last  # the latter may not be the last: ``_take``
         self._spark = None if self.row.over else old._spark
 
     def say(self, said: dict[str, Any]) -> bool:
@@ -137,7 +137,7 @@ class Entry:
     @property
     def has_metrics(self) -> bool:
         """Whether the last values are known, and will not change."""
-        return self.row.over and (self._read or bool(self._last))
+        return self.row.over and (self._read or bool(self.row.metrics))
 
     @property
     def needs_spark(self) -> bool:
@@ -166,7 +166,7 @@ class Entry:
     def _take(self, pulse: Pulse) -> None:
         self._line = None
         lasts = pulse.lasts()
-        if not self.row.over or not self._last:
+        if not self.row.over or not self.row.metrics:
             self._last = lasts
         name = primary_of(self._last, self.wanted)
         if name is not None:
