@@ -118,7 +118,7 @@ def family(place: WorkspaceDir) -> RunDir:
     """A run that ended, with something in each tab."""
     run = ended_run(
         place, experiment="family", number=1, display_name="the parent", content=b"print('hello')\n",
-        parameters={"lr": {"value": 0.1}},
+        parameters={"lr": {"value": 0.1, "text": "0.1"}},
     )  # fmt: skip
     logged(run, 1.0, 0.5).close()
     sampled = Sampled(run)
@@ -141,6 +141,7 @@ def test_the_command_opens_a_run_and_all_its_tabs_work(lab: Lab, place: Workspac
     for name, words in TABS.items():
         shown.get_by_role("tab", name=name).first.click()
         expect(shown.locator(f".part-{name.lower()}")).to_contain_text(words)
+    expect(shown).not_to_contain_text("damaged")
     # once more is the same document, at another place
     lab.execute(OPEN, run=run.run_id, place="logs")
     expect(lab.page.locator(DOCUMENT)).to_have_count(1)
@@ -203,7 +204,7 @@ def test_what_a_run_does_is_pushed(lab: Lab, place: WorkspaceDir) -> None:
 def test_hostile_names_are_text_in_light_and_dark(lab: Lab, place: WorkspaceDir) -> None:
     run = ended_run(
         place, experiment="hostile", number=7, display_name=HOSTILE, tags={HOSTILE: HOSTILE},
-        content=b"x = 1\n", parameters={HOSTILE: {"value": HOSTILE}},
+        content=b"x = 1\n", parameters={HOSTILE: {"value": HOSTILE, "text": HOSTILE}},
     )  # fmt: skip
     writer = MetricWriter(str(run.metrics))
     for step in range(3):
@@ -229,6 +230,7 @@ def test_hostile_names_are_text_in_light_and_dark(lab: Lab, place: WorkspaceDir)
         assert (sum(back[:3]) > 384) == (word == "light")
         lab.screenshot(f"document-{word}")
     assert shown.locator("img, script").count() == 0
+    expect(shown).not_to_contain_text("damaged")
 
 
 KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"

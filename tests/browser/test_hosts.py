@@ -126,6 +126,7 @@ def test_everything_works_behind_a_hub(
     expect(line).to_have_attribute("data-look", "live", timeout=60 * SECONDS)
     followed(lab, view, tmp_path / "gate")
     expect(line).to_have_attribute("data-look", "good")
+    expect(line.locator(".metric")).to_have_text("loss 0.125")
     # what a person submits in the form; a change, so it needs the cookie that is set for the prefix
     cells.nth(2).locator(".cm-content").click()
     lab.page.locator(".jp-NotebookPanel-toolbar [data-jp-item-name='jupyter-mlrun-submit']").click()
@@ -178,8 +179,10 @@ def notebook7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     base = tmp_path_factory.mktemp("nb7")
     notebooks, home = folders(base)
     port, token = free_port(), secrets.token_hex(16)
-    given = [one.replace("--LabApp.", "--JupyterNotebookApp.") for one in command(port, token, notebooks)]
-    given = ["notebook" if one == "jupyterlab" else one for one in given if "check_for_updates" not in one]
+    given = ["notebook" if one == "jupyterlab" else one for one in command(port, token, notebooks)]
+    given = [one for one in given if not one.startswith("--LabApp.")] + [
+        "--JupyterNotebookApp.expose_app_in_browser=True"
+    ]
     with serving(given, base, home, f"http://127.0.0.1:{port}/") as process:
         yield Server(f"http://127.0.0.1:{port}", token, notebooks, home, base / "server.log", process.pid)
 
