@@ -4,6 +4,7 @@
 #   make test      Python, TypeScript and browser tests (15 minutes at most on 2 cores)
 #   make test-all  the slow and heavy tests that `make test` leaves out
 #   make lint      what the sources must pass: ruff, mypy, tsc
+#   make screenshots  the pictures of README and docs anew (a minute or two; look at them before you commit them)
 #   make bench     ours beside the floor and the best peer; `make bench ONLY=name` for one, PEERS=1 installs and runs peers
 
 SHELL := bash
@@ -25,7 +26,7 @@ NPM := $(shell command -v npm)
 # without .pyc files each `import torch` takes 3 s, in every run of every test
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo lab test test-python test-ts test-browser test-all bench lint front-end system constraints clean
+.PHONY: help demo lab test test-python test-ts test-browser test-all bench lint front-end system screenshots constraints clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -138,6 +139,9 @@ bench: $(VENV)/.dev $(if $(PEERS),.venv-peers/.made)
 	touch $@
 
 # ------------------------------------------------------------------------------------------- housekeeping
+
+screenshots: $(VENV)/.dev front-end system
+	$(BIN)/python -m tests.browser.pictures
 
 # the "+cpu" that some builds of torch add to their version would bind the pins to one platform
 constraints: $(VENV)/.dev

@@ -23,6 +23,7 @@ from typing import IO, Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+ROOT = Path(__file__).parent.parent.parent
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_FLAGS = [
@@ -218,9 +219,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait(10)
 
 
+def chromium() -> str | None:
+    """The browser's program."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    program = chromium()
     if program is None:
         reason = "no Chromium on PATH; on Debian: apt-get install chromium"
         if os.environ.get("CI", "") not in {"", "false", "0"}:
