@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.bench.runs import row
-from tests.browser import latency
+from tests.browser import latency, million
 from tests.browser.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.browser.latency import Figures, Stage
 
@@ -31,6 +32,8 @@ def rows() -> Iterator[dict[str, Any]]:
             with _stage(Path(folder) / str(kernel), browser, kernel=kernel) as stage:
                 for work in works:
                     yield from _rows(work(stage), budget)
+                if not kernel:
+                    yield from _million(stage)
         browser.close()
 
 
@@ -46,6 +49,17 @@ WITHOUT: tuple[Callable[[Stage], Figures], ...] = (
     lambda stage: latency.by_kernel(stage, 1),
     lambda stage: latency.by_kernel(stage, 20),
 )
+
+
+def _million(stage: Stage) -> Iterator[dict[str, Any]]:
+    run = million.written(stage)
+    for what in ("not read yet", "read before"):
+        found = million.opened(stage, run, what)
+        print(found, flush=True)
+        about = f"1 M points, {what}, load {found.load:.1f}"
+        yield row(f"{about}: script to chart, budget 300 ms (floor: a frame)", found.script, FRAME, "ms", 3.0)
+        zoom = statistics.quantiles(found.zooms, n=20)[18]
+        yield row(f"{about}: a zoom, p95, budget 100 ms (floor: a frame)", zoom, FRAME, "ms", 1.0)
 
 
 @contextmanager

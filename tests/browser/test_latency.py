@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import latency
+from . import latency, million
 from .latency import Figures, Stage
 
 if TYPE_CHECKING:
@@ -53,3 +53,13 @@ def test_over_the_server_in_a_runs_document(served: Stage) -> None:
 @pytest.mark.parametrize("views", [1, 20])
 def test_over_the_kernel_while_it_sleeps(without: Stage, views: int) -> None:
     complete(latency.by_kernel(without, views))
+
+
+def test_a_million_points_and_lines_on_a_runs_page(served: Stage) -> None:
+    run = million.written(served)
+    # the first time the server reads them all; then it has what a view keeps
+    for what in ("not read yet", "read before", "read before"):
+        opened = million.opened(served, run, what)
+        print(opened)
+        assert opened.rows <= 2000
+        assert len(opened.zooms) == million.ZOOMS
