@@ -92,6 +92,7 @@ class Sketch:
         self._kept += len(rows)
 
     def _gather(self, rows: Floats) -> None:
+        self._make_room(len(rows))
         if self._used and self._filled < self._width:
             take = rows[: self._width - self._filled]
             last = self._table[self._used - 1]
@@ -101,12 +102,13 @@ class Sketch:
             self._filled += len(take)
             rows = rows[len(take) :]
         if len(rows):
-            table = rows[:, _AS_BUCKETS]
-            if self._width > 1:
-                table = _grouped(table, np.arange(0, len(rows), self._width))
-            self._extend(table)
+            self._extend(_bucketed(rows, self._width))
             self._filled = (len(rows) - 1) % self._width + 1
-        while self._used > MOST_BUCKETS:
+
+    def _make_room(self, more: int) -> None:
+        """Make buckets as wide as *more* points need, before these are put into any: many at once are read once."""
+        held = (self._used - 1) * self._width + self._filled if self._used else 0
+        while -(-(held + more) // self._width) > MOST_BUCKETS:
             self._halve()
 
     def _extend(self, more: Floats) -> None:
@@ -120,6 +122,9 @@ class Sketch:
 
     def _halve(self) -> None:
         """Twice as many points in a bucket."""
+        if not self._used:
+            self._width *= 2
+            return
         pairs = _grouped(self._table[: self._used], np.arange(0, self._used, 2))
         if self._used % 2 == 0:
             self._filled += self._width
@@ -151,6 +156,18 @@ class Sketch:
 
 def _bits(kinds: Kinds) -> int:
     return sum(1 << kind for kind in np.unique(kinds).tolist())
+
+
+def _bucketed(rows: Floats, width: int) -> Floats:
+    """Points as buckets of so many."""
+    if width == 1:
+        return rows[:, _AS_BUCKETS]
+    starts = np.arange(0, len(rows), width)
+    made: Floats = rows[np.append(starts[1:], len(rows)) - 1][:, _AS_BUCKETS]
+    values = np.ascontiguousarray(rows[:, 2])
+    made[:, LOW] = np.fmin.reduceat(values, starts)
+    made[:, HIGH] = np.fmax.reduceat(values, starts)
+    return made
 
 
 def _grouped(table: Floats, starts: npt.NDArray[np.int64]) -> Floats:
