@@ -73,7 +73,7 @@ BEFORE = (
 )
 NO_NOTES = {"notify": False}  # they cover the page
 # what stands in the page of this machine, and what the pictures say instead
-ELSEWHERE = [[sys.prefix, "/home/ann/.venv"], [f" on {socket.gethostname()}", " on workstation"]]
+ELSEWHERE = [[sys.prefix, "~/.venv"], [f" on {socket.gethostname()}", " on workstation"]]
 ANONYMOUS = """words => {
   const all = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (all.nextNode()) {
@@ -184,7 +184,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         base = Path(folder)
         notebooks, home = conftest.folders(base)
-        ELSEWHERE.append([str(base), "/home/ann"])
+        ELSEWHERE.append([str(base), "~"])
         (base / "settings_dir/jupyter_mlrun").mkdir(parents=True)
         (base / "settings_dir/jupyter_mlrun/plugin.jupyterlab-settings").write_text(json.dumps(NO_NOTES))
         (notebooks / "training.py").write_text(TRAINING)

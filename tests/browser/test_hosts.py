@@ -241,6 +241,9 @@ def test_the_first_page_of_notebook_7_lists_runs(notebook7: Server, page_of: Cal
     lab = page_of(notebook7)
     open_there(lab, "tree")
     assert lab.page.evaluate("window.jupyterapp.isPluginActivated('jupyter_mlrun:plugin')")
-    lab.execute("jupyter-mlrun:show-runs")
+    # as a person finds it
+    lab.page.get_by_role("menuitem", name="View").first.click()
+    lab.page.locator(".lm-Menu-item", has_text="Left Sidebar").first.hover()
+    lab.page.locator(".lm-Menu-item", has_text="Show Runs").first.click()
     expect(lab.page.locator(".mlr-panel").get_by_role("treeitem").first).to_be_visible(timeout=30 * SECONDS)
     lab.screenshot("notebook-7-tree")
