@@ -18,7 +18,7 @@ from jupyter_mlrun._version import __version__
 from jupyter_mlrun.errors import NotFound
 from jupyter_mlrun.records import RUN_ID
 from jupyter_mlrun.server.api_runs import PREFIX
-from jupyter_mlrun.server.base import Guard, Handler, problem_of
+from jupyter_mlrun.server.base import Guard, Handler, places, problem_of
 from jupyter_mlrun.ui import view
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class PageHandler(Guard):
         """A page that says what went wrong."""
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         status, problem = problem_of(error if error is not None else HTTPError(status_code))
+        if status == 500:
+            self.log.error("%s\n%s", problem["hint"], places(error))
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         hint = f"<p>{html.escape(problem['hint'])}</p>" if problem["hint"] else ""

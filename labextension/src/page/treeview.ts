@@ -99,9 +99,11 @@ export class TreeView<File extends { path: string }> {
   }
 
   private item(name: string, path: string, depth: number, group: HTMLElement | null): HTMLElement {
-    const row = h('div', { class: group ? 'leaf folder' : 'leaf', title: path }, h('span', { class: 'file' }, name));
+    // called by all that its row says, and not by what its folder holds
+    const id = `jupyter-mlrun-leaf-${++leaves}`;
+    const row = h('div', { id, class: group ? 'leaf folder' : 'leaf', title: path }, h('span', { class: 'file' }, name));
     row.style.paddingInlineStart = `${depth * 14 - 6}px`;
-    const element = h('div', { role: 'treeitem', 'aria-level': depth, tabindex: -1, 'aria-label': name }, row);
+    const element = h('div', { role: 'treeitem', 'aria-level': depth, tabindex: -1, 'aria-labelledby': id }, row);
     this.items.set(element, { element, row, depth, group, path, name });
     return element;
   }
@@ -193,6 +195,8 @@ export class TreeView<File extends { path: string }> {
     event.stopPropagation();
   }
 }
+
+let leaves = 0;
 
 function within<File>(root: Folder<File>, path: string): Folder<File> | null {
   return root.path === path ? root : root.folders.reduce<Folder<File> | null>((found, one) => {

@@ -167,7 +167,7 @@ function matrix(labels: readonly string[], values: readonly (readonly number[])[
     const cells = row.map((value, k) => {
       const part = sum > 0 ? Math.abs(value) / sum : 0;
       const words = t('true {a}, predicted {b}: {n}', { a: labels[i] ?? '', b: labels[k] ?? '', n: number(value) });
-      const cell = h('td', { title: words, 'data-full': part > 0.55, 'data-diagonal': i === k }, number(value));
+      const cell = h('td', { title: words, 'data-diagonal': i === k }, number(value));
       cell.style.setProperty('--part', `${Math.round(part * 100)}%`);
       return cell;
     });
