@@ -14,7 +14,7 @@ from jupyter_mlrun.rundir import RunDir, read_json
 from jupyter_mlrun.server.pulse import PRIMARY_TAG, Pulse, primary_of, shown, shown_all
 from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import cells, runs
-from jupyter_mlrun.ui.reader import words
+from jupyter_mlrun.ui.reader import warnings, words
 from jupyter_mlrun.worker import notes
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Entry:
         self._spec, self._state = spec, state
         self._hay: str | None = None
         self._pulse: Pulse | None = None
+        self._warned: list[str] = []
         self._last: dict[str, Any] = row.metrics
         self._spark: tuple[str, list[float | None]] | None = None
         self._read = False
@@ -146,6 +147,11 @@ class Entry:
             return not self._read or (self._spark is not None and self._spark[0] != primary_of(self._last, self.wanted))
         return self._pulse is None and self.row.started is not None
 
+    @property
+    def warned(self) -> list[str] | None:
+        """What was lost while logging, as of the last beat; None where its metrics have not been read."""
+        return self._warned if self._read or self._pulse is not None else None
+
     def beat(self, now: float) -> bool:
         """Read what came of its metrics; whether anything did.  An ended run is read once.  *now*: monotonic."""
         if self.row.over and not self.needs_spark:
@@ -158,6 +164,7 @@ class Entry:
         moved = self._pulse.follow(now)
         if moved or self.row.over:
             self._take(self._pulse)
+            self._warned = warnings(self._pulse)
         if self.row.over:
             self._read = moved = True
             self.close()

@@ -40,12 +40,14 @@ def full(place: WorkspaceDir, shelf: Shelf, run: RunDir) -> RunFull:
         entry.beat(time.monotonic())
         row = entry.line(shelf.waiting.get(spec.run_id))
         children = sum(1 for _ in shelf.children(entry))
+        warned = entry.warned
     code = code_of(place, spec)
     cell = _cell(spec, code)
     said = notes.read(str(run.annotations))
-    reader = MetricReader(run.metrics) if state.started is not None else None
-    if reader is not None:
+    if warned is None:
+        reader = MetricReader(run.metrics)
         reader.refresh()
+        warned = warnings(reader)
     return {
         **row,
         "title": words(spec.display_name or spec.experiment),
@@ -69,7 +71,7 @@ def full(place: WorkspaceDir, shelf: Shelf, run: RunDir) -> RunFull:
         "children": children,
         "models": _models(place, spec),
         "logs": [run.log(rank, spec.resources.procs).name for rank in range(spec.resources.procs)],
-        "warnings": warnings(reader) if reader is not None else [],
+        "warnings": warned,
         "start": words(runs.start_of(run)),
         "end": _end(run, spec, state, cell),
         "folder": str(run.path),
