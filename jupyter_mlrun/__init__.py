@@ -40,6 +40,7 @@ _PLACES = {
     "StoreError": ("errors",),
     "NewerStore": ("errors",),
     "CorruptObject": ("errors",),
+    "DamagedRun": ("errors",),
     "AgentError": ("errors",),
     "RunFailed": ("errors",),
     "RunEnvironmentError": ("errors",),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_mlrun.cellnames import BUILTINS, KERNEL_NAMES, analyse, attribute_chains
 from jupyter_mlrun.definitions import IN_CELL, Source, class_source, function_source, unwrap
-from jupyter_mlrun.errors import BadInput, CellError
+from jupyter_mlrun.errors import BadInput, CellError, an
 from jupyter_mlrun.literals import not_plain, source_of, type_name
 from jupyter_mlrun.words import did_you_mean
 
@@ -147,7 +147,7 @@ def item_of(name: str, value: object, namespace: Mapping[str, object]) -> Item:
     if isinstance(value, type) or isinstance(unwrap(value), FunctionType):
         return _defined(name, value, namespace)
     if isinstance(value, MethodType):
-        raise CellError(f"it is a method of a {type_name(value.__self__)}", hint=IN_CELL)
+        raise CellError(f"it is a method of {an(type_name(value.__self__))}", hint=IN_CELL)
     if isinstance(value, (str, list, tuple, dict)) and len(value) > MAX_BYTES:
         raise CellError(f"it is larger than {MAX_BYTES:,} bytes", hint=BY_FILE)
     reason = not_plain(value)

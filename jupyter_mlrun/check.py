@@ -13,6 +13,7 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import IllegalMove, JupyterMLRunError, NotFound
@@ -26,7 +27,6 @@ from jupyter_mlrun.store.registry import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from jupyter_mlrun.rundir import RunDir
 
@@ -284,6 +284,35 @@ def leftovers(place: WorkspaceDir, now: float) -> list[Path]:
         if not alive and age > DAY:
             found.append(path)
     return found
+
+
+# what ``rundir`` and others write before they rename it: with the writer's pid, or with random digits alone
+_UNFINISHED = re.compile(r"\.(.+\.)?(\d+\.)?[0-9a-f]{8,12}\.new|rank-\d+\.exit\.json\.\d+\.new")
+
+
+def unfinished(home: Path, now: float) -> Iterator[Path]:
+    """Files that were being written a day ago, and never will be: nobody reads them."""
+    for place in workspaces(home):
+        elsewhere = {place.objects, place.trees, place.trash, place.tmp}
+        yield from _unfinished_below(place.path, {str(path) for path in elsewhere}, now)
+    yield from _unfinished_below(home / ".agent", set(), now)
+
+
+def _unfinished_below(top: Path, skipped: set[str], now: float) -> Iterator[Path]:
+    for folder, folders, names in os.walk(top):
+        # a run's working copy goes as a whole, and what it put into its folders is its own
+        folders[:] = [one for one in folders if f"{folder}/{one}" not in skipped and one not in ("work", "inputs")]
+        for name in names:
+            path = Path(folder, name)
+            if _UNFINISHED.fullmatch(name) and now - _changed(path, now) > DAY:
+                yield path
+
+
+def _changed(path: Path, now: float) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return now
 
 
 def _leftovers(place: WorkspaceDir) -> Iterator[Problem]:

@@ -65,7 +65,8 @@ def gc(dry_run: bool, as_json: bool) -> None:
         print_json(done)
     else:
         would = "would free" if dry_run else "freed"
-        click.echo(f"{would} {size(done['bytes'])}: {done['folders']} folders, {done['packs']} packs")
+        files = f", {done['files']} unfinished files" if done["files"] else ""
+        click.echo(f"{would} {size(done['bytes'])}: {done['folders']} folders, {done['packs']} packs{files}")
         for why in done["kept"]:
             say(f"kept: {why}", err=True)
 

@@ -9,7 +9,8 @@ JupyterMLRunError
 │   └── IllegalMove           a state change that the table in states.py forbids
 ├── StoreError                the home cannot be read or written
 │   ├── NewerStore            written by a newer program; left untouched
-│   └── CorruptObject         stored bytes do not match their digest
+│   ├── CorruptObject         stored bytes do not match their digest
+│   └── DamagedRun            a file of a run does not hold what belongs there
 ├── AgentError                the agent cannot be started or reached
 ├── RunFailed                 the run that was waited for ended badly
 └── RunEnvironmentError       a call that needs a run was made outside of one
@@ -22,6 +23,11 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing costs training scripts some milliseconds
     from typing import ClassVar
+
+
+def an(noun: str) -> str:
+    """*noun* with its article: a list, an int."""
+    return f"an {noun}" if noun[:1].lower() in tuple("aeio") else f"a {noun}"
 
 
 class JupyterMLRunError(Exception):
@@ -106,6 +112,10 @@ class NewerStore(StoreError):
 
 class CorruptObject(StoreError):
     """Stored bytes do not match their digest."""
+
+
+class DamagedRun(StoreError, ValueError):
+    """A file of a run does not hold what belongs there."""
 
 
 class AgentError(JupyterMLRunError):

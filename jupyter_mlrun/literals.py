@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from jupyter_mlrun.errors import an
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -75,7 +77,7 @@ def _faults(value: object, where: str, above: tuple[int, ...]) -> Iterator[str]:
             yield from _faults(key, f"a key of {where or 'it'}", inside)
             yield from _faults(item, f"{where}[{_short(key)}]", inside)
     else:
-        yield f"{where or 'it'} is a {type_name(value)}"
+        yield f"{where or 'it'} is {an(type_name(value))}"
 
 
 def _short(key: object) -> str:

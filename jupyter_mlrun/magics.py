@@ -123,12 +123,22 @@ class MLRunMagics(Magics):
         found: dict[str, Any] = self._shell.user_ns
         return found
 
+    @property
+    def own_names(self) -> dict[str, object]:
+        """Those that its user made, and not IPython (``In``, ``exit``, …)."""
+        hidden = self._shell.user_ns_hidden
+        return {
+            name: value
+            for name, value in self.namespace.items()
+            if not name.startswith("__") and hidden.get(name, hidden) is not value
+        }
+
     @no_var_expand
     @line_cell_magic
     def submit(self, line: str, cell: str | None = None) -> Run | None:
         """Submit this cell (``%%submit [options]``) or a file (``%submit FILE [options] [-- ARG …]``)."""
         made = parser("%submit" if cell is None else "%%submit", file=cell is None)
-        options, arguments = split_line(line, self.namespace)
+        options, arguments = split_line(line, self.own_names)
         try:
             asked = made.parse_args(options)
         except _Help:
@@ -169,7 +179,7 @@ class MLRunMagics(Magics):
             script=None if cell is not None else asked.script,
             use=tuple(use),
             namespace=_public(self.namespace, self._shell.user_ns_hidden),
-            arguments=arguments_of(arguments, self.namespace, names_of(asked.inputs)),
+            arguments=arguments_of(arguments, self.own_names, names_of(asked.inputs)),
             cwd=os.getcwd(),
             notebook=notebook,
             client="magic",
@@ -197,7 +207,7 @@ class MLRunMagics(Magics):
     @line_magic
     def upload_data(self, line: str) -> FileDataset | None:
         """Upload a folder or file and register it: ``%upload_data SRC [TARGET] [options]``; twice moves nothing."""
-        options, more = split_line(line, self.namespace)
+        options, more = split_line(line, self.own_names)
         try:
             asked = upload_parser().parse_args([*options, *more])
         except _Help:
@@ -221,8 +231,8 @@ class MLRunMagics(Magics):
         """The command line's ``jupyter mlrun VERB …``, here."""
         from jupyter_mlrun import cli
 
-        options, arguments = split_line(line, self.namespace)
-        given = [package.expand(word, self.namespace) for word in arguments]
+        options, arguments = split_line(line, self.own_names)
+        given = [package.expand(word, self.own_names) for word in arguments]
         cli.run_here([*options, *(["--", *given] if given else [])])
 
 

@@ -6,6 +6,7 @@ Pure functions over text: reads nothing, writes nothing.
 from __future__ import annotations
 
 import ast
+import json
 import keyword
 import os
 import re
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from numbers import Number
 from typing import TYPE_CHECKING
 
-from jupyter_mlrun.errors import BadInput, CellError
+from jupyter_mlrun.errors import BadInput, CellError, an
 from jupyter_mlrun.literals import source_of
 from jupyter_mlrun.words import did_you_mean
 
@@ -163,8 +164,10 @@ _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 def expand(text: str, names: Mapping[str, object]) -> str:
     """Replace ``{x}`` by the value of ``x``; ``{{`` and ``}}`` are braces, ``$x`` is left alone.
 
-    Only names: no attributes, no expressions, no formats.
+    Only names: no attributes, no expressions, no formats.  A JSON object stays as it is.
     """
+    if _is_json_object(text):
+        return text
 
     def put(found: re.Match[str]) -> str:
         if found[0] in ("{{", "}}"):
@@ -179,6 +182,16 @@ def expand(text: str, names: Mapping[str, object]) -> str:
     return _BRACES.sub(put, text)
 
 
+def _is_json_object(text: str) -> bool:
+    """``{"a": 1}`` is what a program wants to be given, and never a name."""
+    if not (text.startswith("{") and text.endswith("}") and '"' in text):
+        return False
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _shown(name: str, names: Mapping[str, object], text: str) -> str:
     if name not in names:
         raise BadInput(
@@ -191,6 +204,6 @@ def _shown(name: str, names: Mapping[str, object], text: str) -> str:
     if isinstance(value, (str, Number)):
         return str(value)
     raise BadInput(
-        f"'{{{name}}}' in '{text}' is a {type(value).__name__}, which has no plain text",
+        f"'{{{name}}}' in '{text}' is {an(type(value).__name__)}, which has no plain text",
         hint="use a string, a number or a path",
     )

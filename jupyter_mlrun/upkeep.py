@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.agent import client
-from jupyter_mlrun.check import check, leftovers
+from jupyter_mlrun.check import check, leftovers, unfinished
 from jupyter_mlrun.doctor import Finding, doctor
 from jupyter_mlrun.errors import AgentError, JupyterMLRunError, StoreError
-from jupyter_mlrun.rundir import FILE_MODE, read_json_if_there
+from jupyter_mlrun.rundir import FILE_MODE, read_json_if_there, remove_if_there
 from jupyter_mlrun.store import holders, index, runs, snapshot
 from jupyter_mlrun.store.home import WorkspaceDir, open_home, workspaces
 from jupyter_mlrun.store.packs import ObjectStore
@@ -100,14 +100,19 @@ def problems(home: Path) -> list[str]:
 
 
 def gc(home: Path, *, dry_run: bool = False, grace: float = DAY, now: float | None = None) -> dict[str, Any]:
-    """Delete what nothing needs; ``{"folders", "packs", "bytes", "kept": why something had to stay}``.
+    """Delete what nothing needs; ``{"folders", "files", "packs", "bytes", "kept": why something had to stay}``.
 
     Live runs and submits under way are safe, also when this is killed anywhere: what goes is out of use before
     its first byte is deleted, and the next call goes on.
     """
     open_home(home, create=False)
     now = time.time() if now is None else now
-    done: dict[str, Any] = {"folders": 0, "packs": 0, "bytes": 0, "kept": []}
+    done: dict[str, Any] = {"folders": 0, "files": 0, "packs": 0, "bytes": 0, "kept": []}
+    for path in list(unfinished(home, now)):
+        done["files"] += 1
+        done["bytes"] += size_of(path)
+        if not dry_run:
+            remove_if_there(path)
     for place in workspaces(home):
         for path in _folders_to_go(place, now):
             done["folders"] += 1

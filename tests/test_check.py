@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from jupyter_mlrun.check import check
-from jupyter_mlrun.errors import NewerStore
+from jupyter_mlrun.errors import DamagedRun, NewerStore
 from jupyter_mlrun.rundir import RunDir, append_line, dump_json
+from jupyter_mlrun.sdk.run import Run
+from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.packs import ObjectStore
+from jupyter_mlrun.ui import view
 from tests.runs import ended_run, recorded_run
 
 
@@ -108,3 +111,30 @@ def test_a_newer_home_is_refused(place: WorkspaceDir, home: Path) -> None:
     (home / "format.json").write_text('{"format": 99}')
     with pytest.raises(NewerStore):
         check(home)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("spec.json", b"{"),
+        ("spec.json", b"[]"),
+        ("spec.json", b"{}"),
+        ("exit.json", b'{"status": 7}'),
+        ("exit.json", b"1"),
+    ],
+)
+def test_a_damaged_run_names_its_file_and_a_cure(place: WorkspaceDir, home: Path, name: str, content: bytes) -> None:
+    found = recorded_run(place) if name == "exit.json" else ended_run(place)
+    (found.path / name).write_bytes(content)
+    run = Run.at(found)
+    looks: list[Callable[[], object]] = [
+        run.get_details,
+        lambda: view.as_text(found),
+        lambda: run.spec if name == "spec.json" else run.state,
+    ]
+    for look in looks:
+        with pytest.raises(DamagedRun, match=f"{name} (has no|cannot be understood)") as caught:
+            look()
+        assert "jupyter mlrun fsck" in str(caught.value.hint)
+    assert runs.load(found) is None, "lists go on without it"
+    assert any(name in str(one) for one in check(home)) or name == "exit.json"

@@ -94,6 +94,7 @@ def test_packages_that_have_no_release_any_more() -> None:
     [
         ("dependencies: !!python/object/apply:os.system ['touch hacked']", "line 1"),
         ("a: &a [x, x]\nb: [*a, *a]", "line 1: anchors and aliases"),
+        ("dependencies: [" + "[]," * 20_000 + "]", "more than 20,000 lines and values"),
         ("dependencies: " + "[" * 500 + "]" * 500, "nested more than 40"),
         ("dependencies:\n- numpy\n- pip:\n  - -e git+https://example.org/x", "line 4: '-e git+https"),
         ("dependencies:\n- pip:\n  - --index-url=https://evil.example", "line 3: '--index-url"),

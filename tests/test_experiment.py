@@ -77,6 +77,20 @@ def test_tags(home: Path) -> None:
     assert Experiment.list(Workspace(), experiment_name="other") == [other]
 
 
+def test_the_hint_for_an_archived_experiment_says_how_it_comes_back(home: Path) -> None:
+    workspace = Workspace("default", home=home)
+    Experiment(workspace, "there")
+    Experiment(workspace, "gone").archive()
+    with pytest.raises(
+        KeyError, match=r"no experiment 'gone'\n.*archived.*Experiment\(workspace, 'gone'\)\.reactivate"
+    ):
+        workspace.experiments["gone"]
+    with pytest.raises(KeyError, match="did you mean 'there'"):
+        workspace.experiments["ther"]
+    Experiment(workspace, "gone").reactivate()
+    assert workspace.experiments["gone"].name == "gone"
+
+
 def test_archive(home: Path) -> None:
     workspace = Workspace()
     one, other = Experiment(workspace, "one"), Experiment(workspace, "other")

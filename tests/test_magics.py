@@ -23,6 +23,7 @@ def shell(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     made: Any = start_ipython() or InteractiveShell.instance()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    made.config.pop("JupyterMLRun", None)  # what %config set in the test before
     made.run_line_magic("load_ext", "jupyter_mlrun")
     yield made
     made.run_line_magic("unload_ext", "jupyter_mlrun")
@@ -149,6 +150,16 @@ def test_the_notebooks_name_is_the_experiment(path: str | None, name: str) -> No
 def test_the_variable_must_be_one_that_a_notebook_can_give(shell: Any, name: str) -> None:
     wrong = cell(shell, f"%%submit -o {name!r}\nprint(1)")
     assert "is no name for a variable" in str(wrong)
+
+
+def test_names_that_are_known_are_the_users_own(shell: Any, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("pass")
+    cell(shell, "folder, _hidden = 'a', 'b'")
+    for line in ("%upload_data {zzz}", "%submit train.py -- '{zzz}'", "%mlrun ps {zzz}"):
+        error = str(cell(shell, line))
+        assert "there is no input or variable 'zzz'" in error, line
+        assert "known: _hidden, folder" in error, line
+    assert cell(shell, "%submit train.py -q --dry-run -- '{\"lr\": 0.1}' {{zzz}}") is None
 
 
 def test_what_is_to_be_loaded_ahead_is_asked_for_at_once(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -553,7 +553,7 @@ def test_data_has_a_size_limit(notebook: Notebook) -> None:
     [
         (b"x", "bytes"),
         ({1, 2}, "set"),
-        ([{"a": object()}], "[0]['a'] is a object"),
+        ([{"a": object()}], "[0]['a'] is an object"),
         (Path("x"), "PosixPath"),
         (range(3), "range"),
     ],

@@ -262,6 +262,7 @@ def test_arguments_that_no_command_line_can_hold_are_refused() -> None:
         ("{p}", "/data/in"),
         ("{hostile}", "{x} $(id)"),
         ("}}{{", "}{"),
+        ('{"a": [1, {"b": null}]}', '{"a": [1, {"b": null}]}'),
         ("", ""),
     ],
 )
@@ -281,7 +282,9 @@ def test_expansion_of_option_values(text: str, becomes: str) -> None:
         ("{x1[0]}", "not the name"),
         ("a}b", "not the name"),
         ("a{b", "not the name"),
-        ('{"a": 1}', "not the name"),
+        ('{"a": 1', "not the name"),
+        ('{"a", x1}', "not the name"),
+        ("{frame}", "is a list"),
         ("{frame}", "no plain text"),
     ],
 )

@@ -23,6 +23,7 @@ PUBLIC = {
     "ComputeTarget",
     "Conflict",
     "CorruptObject",
+    "DamagedRun",
     "Dataset",
     "Datastore",
     "Environment",

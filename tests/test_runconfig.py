@@ -163,7 +163,7 @@ def test_one_name_is_one_input(dataset: Any, source: Path) -> None:
         ({"script": "a.py", "arguments": ["a\0b"]}, "NUL character"),
         ({"script": "a.py", "compute_target": 3}, "3 is no compute"),
         ({"script": "a.py", "run_config": {}}, "a dict is no run_config"),
-        ({"script": "a.py", "distributed_job_config": 2}, "a int is no distributed_job_config"),
+        ({"script": "a.py", "distributed_job_config": 2}, "an int is no distributed_job_config"),
     ],
 )
 def test_what_cannot_be(options: dict[str, Any], says: str) -> None:
@@ -363,3 +363,17 @@ def test_docker_is_recorded_and_said_once(source: Path, capsys: pytest.CaptureFi
 def test_a_mark_of_an_input_is_no_text_of_a_user() -> None:
     with pytest.raises(BadInput, match="NUL"):
         ScriptRunConfig(".", "t.py", [inputs.marked("x")])
+
+
+def test_arguments_of_the_run_config_may_come_late(source: Path) -> None:
+    config = ScriptRunConfig(str(source), "train.py", ["--first"])
+    config.run_config.arguments = ["--late", 1]
+    assert config.to_request("e", None).arguments == ("--late", "1")
+    config.arguments = ["--own"]
+    with pytest.raises(BadInput, match="set one of them"):
+        config.to_request("e", None)
+    config.run_config.arguments = []
+    assert config.to_request("e", None).arguments == ("--own",)
+    taken = ScriptRunConfig(str(source), "train.py", run_config=RunConfiguration("train.py", ["--kept"]))
+    taken.arguments.append("--more")
+    assert taken.to_request("e", None).arguments == ("--kept", "--more")

@@ -65,6 +65,28 @@ def test_du_counts_every_byte_once(place: WorkspaceDir, home: Path) -> None:
     assert upkeep.du(home / "nowhere") == []
 
 
+def test_gc_removes_files_that_nobody_finished(place: WorkspaceDir, home: Path) -> None:
+    run = ended_run(place, content=b"kept")
+    make_folder(run.work)
+    agent = client.AgentDir(home).make().path
+    stray = [
+        run.path / ".exit.json.17.0a1b2c3d.new", run.path / "rank-0.exit.json.17.new",
+        run.metrics / ".0a1b2c3d4e5f.new",
+        run.outputs / ".done.ipynb.17.0a1b2c3d.new", agent / ".queue.json.17.0a1b2c3d.new",
+    ]  # fmt: skip
+    kept = [run.outputs / ".mine.new", run.outputs / "x.17.0a1b2c3d.new", run.path / ".spec.json.17.0a1b2c3e.new"]
+    for path in (*stray, *kept):
+        write_new(path, b"x" * 5000)
+    for path in (*stray, *kept[:-1]):
+        old(path)
+    (run.work).rmdir()
+    assert upkeep.gc(home, dry_run=True)["files"] == len(stray)
+    assert all(path.exists() for path in stray)
+    assert upkeep.gc(home)["files"] == len(stray)
+    assert not any(path.exists() for path in stray)
+    assert all(path.exists() for path in kept), "what a run made, and what is being written, stays"
+
+
 def test_gc_removes_leftovers_and_only_those(place: WorkspaceDir, home: Path, tmp_path: Path) -> None:
     run = ended_run(place, content=b"kept")
     active = recorded_run(place, number=1, content=b"kept too")
@@ -91,7 +113,7 @@ def test_gc_removes_leftovers_and_only_those(place: WorkspaceDir, home: Path, tm
     assert active.work.exists(), "a run that goes on keeps its working copy"
     assert can_run(run, tmp_path)
     assert can_run(active, tmp_path)
-    assert upkeep.gc(home) == {"folders": 0, "packs": 0, "bytes": 0, "kept": []}
+    assert upkeep.gc(home) == {"folders": 0, "files": 0, "packs": 0, "bytes": 0, "kept": []}
 
 
 def test_a_working_copy_in_use_stays(place: WorkspaceDir, home: Path) -> None:

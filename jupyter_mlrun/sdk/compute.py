@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jupyter_mlrun.errors import BadInput, Conflict, NotFound
+from jupyter_mlrun.errors import BadInput, Conflict, NotFound, an
 from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.sdk.computes import (
     DEFAULTS,
@@ -66,7 +66,7 @@ class ComputeTarget:
             )
         kind = AmlCompute if record["type"] == "AmlCompute" else LocalCompute
         if cls is not ComputeTarget and not issubclass(kind, cls):
-            raise ComputeTargetException(f"the compute {name!r} is a {kind.__name__}, not a {cls.__name__}")
+            raise ComputeTargetException(f"the compute {name!r} is {an(kind.__name__)}, not {an(cls.__name__)}")
         return object.__new__(kind)
 
     def __init__(self, workspace: Workspace, name: str) -> None:
@@ -88,7 +88,7 @@ class ComputeTarget:
         """
         if not isinstance(provisioning_configuration, AmlComputeProvisioningConfiguration):
             kind = type(provisioning_configuration).__name__
-            raise BadInput(f"a {kind} is no configuration", hint="AmlCompute.provisioning_configuration(vm_size=…)")
+            raise BadInput(f"{an(kind)} is no configuration", hint="AmlCompute.provisioning_configuration(vm_size=…)")
         provisioning_configuration.validate_configuration()
         if name == LOCAL:
             raise Conflict("the compute 'local' belongs to every workspace", hint="choose another name")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NoReturn
 
-from jupyter_mlrun.errors import BadInput
+from jupyter_mlrun.errors import BadInput, an
 
 if TYPE_CHECKING:
     from jupyter_mlrun.sdk.dataset import FileDataset
@@ -41,7 +41,8 @@ class DatasetConsumptionConfig:
             raise BadInput(f"{mode!r} is no mode of an input", hint="one of: " + ", ".join(MODES))
         if not hasattr(dataset, "resolve"):
             raise BadInput(
-                f"the input {name!r} is a {type(dataset).__name__}", hint="give a dataset: Dataset.get_by_name(ws, 'x')"
+                f"the input {name!r} is {an(type(dataset).__name__)}",
+                hint="give a dataset: Dataset.get_by_name(ws, 'x')",
             )
         self.name = name
         self.dataset, self.mode, self.path_on_compute = dataset, mode, path_on_compute

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jupyter_mlrun.errors import BadInput, Conflict, NotFound, StoreError
+from jupyter_mlrun.errors import BadInput, Conflict, NotFound, StoreError, an
 from jupyter_mlrun.sdk import copies
 from jupyter_mlrun.sdk.consumption import DatasetConsumptionConfig
 from jupyter_mlrun.sdk.copies import MountContext
@@ -394,7 +394,7 @@ def _pairs(item: Any) -> list[tuple[Datastore, str]]:
         return [(item[0], trees.clean(path)) for path in below]
     if isinstance(item, (str, os.PathLike)):
         raise _no_path(os.fspath(item))
-    raise BadInput(f"a {type(item).__name__} is no path on a datastore", hint="(datastore, 'path') or a DataPath")
+    raise BadInput(f"{an(type(item).__name__)} is no path on a datastore", hint="(datastore, 'path') or a DataPath")
 
 
 def _no_path(text: str) -> BadInput:
@@ -461,7 +461,7 @@ def of_manifest(workspace: Workspace, manifest_id: str) -> FileDataset:
 def _said(description: str | None, tags: Mapping[str, str] | None) -> dict[str, Any]:
     """What is said of a data set, as it is kept; nothing where nothing was said."""
     if description is not None and not isinstance(description, str):
-        raise BadInput(f"a description is text, not a {type(description).__name__}")
+        raise BadInput(f"a description is text, not {an(type(description).__name__)}")
     said: dict[str, Any] = {} if tags is None else {"tags": notes.texts(tags, "tags")}
     return said if description is None else {**said, "description": description}
 

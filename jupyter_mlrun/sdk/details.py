@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun import live
-from jupyter_mlrun.errors import BadInput
+from jupyter_mlrun.errors import BadInput, an
 from jupyter_mlrun.sdk.run_details import utc
 from jupyter_mlrun.sdk.run_handle import RunHandle
 from jupyter_mlrun.store.series import MetricReader
@@ -46,7 +46,7 @@ class RunDetails:
 
     def __init__(self, run_instance: Run) -> None:
         if not isinstance(run_instance, RunHandle):
-            raise BadInput(f"RunDetails shows a Run, not a {type(run_instance).__name__}")
+            raise BadInput(f"RunDetails shows a Run, not {an(type(run_instance).__name__)}")
         self._run = run_instance
 
     def show(self, render_lib: Any = None, widget_settings: Any = None) -> None:  # noqa: ARG002 -- the reference's

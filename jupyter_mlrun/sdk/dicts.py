@@ -29,6 +29,7 @@ class Names(dict[str, Value]):  # noqa: PLW1641 -- as every dict, it has no hash
         read: every thing by name.
         find: one thing by name, None where there is none; it may know more names than *read* lists.
         also: what the hint for an unknown name ends with.
+        why: why a name is not there, where more is known of it.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class Names(dict[str, Value]):  # noqa: PLW1641 -- as every dict, it has no hash
         find: Callable[[str], Value | None] | None = None,
         *,
         also: str = "",
+        why: Callable[[str], str] = lambda _: "",
     ) -> None:
         super().__init__()
-        self._kind, self._read, self._find, self._also = kind, read, find, also
+        self._kind, self._read, self._find, self._also, self._why = kind, read, find, also, why
 
     def _one(self, name: Any) -> Value | None:
         if self._find is not None:
@@ -57,7 +59,7 @@ class Names(dict[str, Value]):  # noqa: PLW1641 -- as every dict, it has no hash
     def __missing__(self, name: Any) -> Value:
         raise NoSuchKey(
             f"no {self._kind} {name!r}",
-            hint="; ".join(filter(None, (did_you_mean(str(name), self._read()), self._also))),
+            hint=self._why(str(name)) or "; ".join(filter(None, (did_you_mean(str(name), self._read()), self._also))),
         )
 
     def get(self, name: Any, default: Any = None) -> Any:

@@ -10,7 +10,7 @@ import warnings
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import BadInput, Conflict, NotFound
+from jupyter_mlrun.errors import BadInput, Conflict, NotFound, an
 from jupyter_mlrun.records import experiment_name, slug
 from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.sdk.places import folder_of
@@ -98,7 +98,7 @@ class Experiment:
         if kwargs:
             warnings.warn(f"submit() takes a config and tags; without effect here: {', '.join(kwargs)}", stacklevel=2)
         if not hasattr(config, "to_request"):
-            raise BadInput(f"a {type(config).__name__} cannot be submitted", hint="submit a ScriptRunConfig")
+            raise BadInput(f"{an(type(config).__name__)} cannot be submitted", hint="submit a ScriptRunConfig")
         request = config.to_request(self._name, notes.texts(tags, "tags") if tags else None)
         if _parent is not None:
             request = replace(request, parent=_parent)

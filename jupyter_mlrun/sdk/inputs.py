@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import BadInput, NotFound
+from jupyter_mlrun.errors import BadInput, NotFound, an
 from jupyter_mlrun.sdk.consumption import INPUT_NAME
 from jupyter_mlrun.sdk.data import DataReference, Dataset, DatasetConsumptionConfig, FileDataset, datasets, datastores
 from jupyter_mlrun.sdk.environment import RESERVED
@@ -121,7 +121,9 @@ def _bound(workspace: Workspace, name: str, what: Any) -> dict[str, Any]:
     if isinstance(what, DataReference):
         made = FileDataset(workspace, [(what.datastore.name, trees.clean(what.path_on_datastore or ""))])
         return _of_dataset(name, made, what.mode, what.path_on_compute)
-    raise BadInput(f"the input {name!r} is a {type(what).__name__}", hint="give a dataset: dataset.as_named_input('x')")
+    raise BadInput(
+        f"the input {name!r} is {an(type(what).__name__)}", hint="give a dataset: dataset.as_named_input('x')"
+    )
 
 
 def _of_dataset(name: str, dataset: FileDataset, mode: str, path_on_compute: str | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
-from jupyter_mlrun.errors import BadInput
+from jupyter_mlrun.errors import BadInput, an
 from jupyter_mlrun.sdk.safe_yaml import read_text
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def check_requirement(text: object, where: str) -> Requirement:
     """*text* as a requirement: a distribution, perhaps with versions; anything more is ``BadInput``."""
     try:
         if not isinstance(text, str):
-            raise InvalidRequirement(f"it is a {type(text).__name__}, not text")
+            raise InvalidRequirement(f"it is {an(type(text).__name__)}, not text")
         found = Requirement(text)
         if found.url is not None:
             raise InvalidRequirement("it names an address")

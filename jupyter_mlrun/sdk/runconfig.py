@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import BadInput
+from jupyter_mlrun.errors import BadInput, an
 from jupyter_mlrun.sdk import once
 from jupyter_mlrun.sdk.distributed import (
     DockerConfiguration,
@@ -84,6 +84,8 @@ class ScriptRunConfig:
         if isinstance(arguments, str):  # a list of it would have its letters
             raise BadInput(f"the arguments {arguments!r} are no list", hint=f"arguments={arguments.split()!r}")
         self.arguments: list[Any] = list(self.run_config.arguments if arguments is None else arguments)
+        # what was said at the beginning, so that a later word is known as one
+        self._said = list(self.arguments), list(self.run_config.arguments)
         kept = self.run_config.max_run_duration_seconds
         limited = max_run_duration_seconds != LONGEST_SECONDS
         self.max_run_duration_seconds = max_run_duration_seconds if limited or kept is None else kept
@@ -102,7 +104,8 @@ class ScriptRunConfig:
 
         config = self.run_config
         command, words = _command(self.command)
-        bound = _bound([*words, *self.arguments], config)
+        arguments = self._arguments()
+        bound = _bound([*words, *arguments], config)
         nodes, procs = config.shape()
         env = config.environment
         if env is not None and not isinstance(env, Environment):
@@ -113,7 +116,7 @@ class ScriptRunConfig:
             script=self.script,
             command=command,
             source=self.source_directory,
-            arguments=tuple(_word(one) for one in [*words, *self.arguments]),
+            arguments=tuple(_word(one) for one in [*words, *arguments]),
             experiment=experiment,
             target=config.named_target,
             time=self.max_run_duration_seconds if self.max_run_duration_seconds != LONGEST_SECONDS else None,
@@ -128,6 +131,18 @@ class ScriptRunConfig:
             preamble=True,
             client="sdk",
         )
+
+    def _arguments(self) -> list[Any]:
+        """``arguments``, or those of ``run_config`` where only they were set after this was made."""
+        own, theirs = list(self.arguments), list(self.run_config.arguments or ())
+        if theirs == self._said[1] or theirs == own:
+            return own
+        if own != self._said[0]:
+            raise BadInput(
+                f"arguments are {own!r}, and run_config.arguments {theirs!r}",
+                hint="set one of them: config.arguments",
+            )
+        return theirs
 
     def __repr__(self) -> str:
         what = f"script={self.script!r}" if self.script else f"command={self.command!r}"
@@ -146,7 +161,7 @@ def _filled(others: dict[str, Any]) -> RunConfiguration:
 
 def _given(config: RunConfiguration, others: dict[str, Any]) -> RunConfiguration:
     if not isinstance(config, RunConfiguration):
-        raise BadInput(f"a {type(config).__name__} is no run_config", hint="give a RunConfiguration()")
+        raise BadInput(f"{an(type(config).__name__)} is no run_config", hint="give a RunConfiguration()")
     ignored = [name for name, value in others.items() if value is not None]
     if ignored:
         once.warn(f"run_config was given: {', '.join(ignored)} of ScriptRunConfig is ignored, set it on run_config")
@@ -196,7 +211,7 @@ def _bound(arguments: Sequence[Any], config: RunConfiguration) -> dict[str, Any]
     for name, one in [*pairs, *config.data.items(), *config.data_references.items()]:
         if not isinstance(one, (DatasetConsumptionConfig, DataReference, FileDataset)):
             raise BadInput(
-                f"the input {name!r} is a {type(one).__name__}", hint="dataset.as_named_input(name).as_mount()"
+                f"the input {name!r} is {an(type(one).__name__)}", hint="dataset.as_named_input(name).as_mount()"
             )
         if found.setdefault(name, one) is not one and not _same(found[name], one):
             raise BadInput(f"two inputs are called {name!r}", hint="give one of them another name")

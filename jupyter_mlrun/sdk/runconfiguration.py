@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import BadInput, NotFound
+from jupyter_mlrun.errors import BadInput, NotFound, an
 from jupyter_mlrun.sdk import safe_yaml
 from jupyter_mlrun.sdk.distributed import (
     DockerConfiguration,
@@ -120,7 +120,7 @@ class RunConfiguration:
             return
         if not isinstance(how, (MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration)):
             raise BadInput(
-                f"a {type(how).__name__} is no distributed_job_config",
+                f"{an(type(how).__name__)} is no distributed_job_config",
                 hint="MpiConfiguration(…), PyTorchConfiguration(…) or TensorflowConfiguration(…)",
             )
         self.node_count = how.node_count

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1_000_000  # characters; the largest environments that people share are a hundredth of that
 DEEPEST = 40
+MOST_PARTS = 20_000  # brackets, commas and lines: a parser takes some 50 microseconds for each
 _PLAIN = "only plain YAML is read: text, numbers, lists, maps"
 
 
@@ -38,6 +39,8 @@ def load(text: str, where: str) -> dict[str, Any]:
 
     if len(text) > LARGEST:
         raise BadInput(f"{where} has more than {LARGEST:,} characters")
+    if sum(map(text.count, "[{,\n")) > MOST_PARTS:
+        raise BadInput(f"{where} has more than {MOST_PARTS:,} lines and values", hint="list only what is needed")
     try:
         _look_through(text, where)
         found = yaml.safe_load(text)

@@ -303,7 +303,15 @@ class Workspace:
         from jupyter_mlrun.sdk.dicts import Names
         from jupyter_mlrun.sdk.experiment import Experiment
 
-        return Names("experiment", lambda: {one.name: one for one in Experiment.list(self)})
+        def listed(view: str) -> dict[str, Experiment]:
+            return {one.name: one for one in Experiment.list(self, view_type=view)}
+
+        def why(name: str) -> str:
+            if name not in listed("ArchivedOnly"):
+                return ""
+            return f"it is archived: Experiment(workspace, {name!r}).reactivate() brings it back"
+
+        return Names("experiment", lambda: listed("ActiveOnly"), why=why)
 
     @property
     def environments(self) -> Names[Environment]:

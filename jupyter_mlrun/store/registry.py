@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jupyter_mlrun.errors import BadInput, Conflict, NotFound, StoreError
+from jupyter_mlrun.errors import BadInput, Conflict, NotFound, StoreError, an
 from jupyter_mlrun.records import check_format
 from jupyter_mlrun.rundir import (
     FILE_MODE,
@@ -66,12 +66,14 @@ def _can_be(name: object) -> bool:
 def check_name(kind: str, name: object) -> str:
     """*name*, if a dataset, model, environment, compute or datastore may have it; else ``BadInput``."""
     if not isinstance(name, str) or not name:
-        raise BadInput(f"{name!r} is no name for a {kind}", hint="a name is text, like cifar10")
+        raise BadInput(f"{name!r} is no name for {an(kind)}", hint="a name is text, like cifar10")
     if name.casefold() == "latest":
-        raise BadInput(f"a {kind} cannot be called {name!r}", hint="that means the newest version; choose another name")
+        raise BadInput(
+            f"{an(kind)} cannot be called {name!r}", hint="that means the newest version; choose another name"
+        )
     if not _can_be(name) or _RESERVED.match(name) or name != name.strip(". "):
         raise BadInput(
-            f"{name[:60]!r} is no name for a {kind}",
+            f"{name[:60]!r} is no name for {an(kind)}",
             hint="letters, digits, '_', '-', '.' and spaces between them, the first a letter, digit or '_'; "
             f"at most {LONGEST} bytes",
         )
@@ -81,7 +83,7 @@ def check_name(kind: str, name: object) -> str:
 def _refuse_other_case(kind: str, name: str, names: Iterable[str]) -> None:
     for other in names:
         if other != name and other.casefold() == name.casefold():
-            raise Conflict(f"there is a {kind} {other!r} already", hint=f"use that name, or one that is not {name!r}")
+            raise Conflict(f"there is {an(kind)} {other!r} already", hint=f"use that name, or one that is not {name!r}")
 
 
 def _names(folder: Path) -> list[str]:
@@ -319,7 +321,7 @@ class Named:
         """Write the record of *name*; without *replace* one that is there is a ``Conflict``."""
         check_name(self.kind, name)
         if name.casefold().endswith(".json"):  # the name of another one's file
-            raise BadInput(f"{name!r} is no name for a {self.kind}", hint="leave .json away")
+            raise BadInput(f"{name!r} is no name for {an(self.kind)}", hint="leave .json away")
         need_registries(self.place)
         _refuse_other_case(self.kind, name, self.names())
         full = {"format": FORMAT, "name": name, "created": time.time(), **record}
@@ -333,7 +335,7 @@ class Named:
         except OSError as problem:
             raise _unwritable(path, problem) from problem
         if not made:
-            raise Conflict(f"there is a {self.kind} {name!r} already", hint="choose another name, or remove it first")
+            raise Conflict(f"there is {an(self.kind)} {name!r} already", hint="choose another name, or remove it first")
         return full
 
     def remove(self, name: str) -> None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import IllegalMove, NewerStore, StoreError
+from jupyter_mlrun.errors import DamagedRun, IllegalMove, NewerStore, StoreError
 from jupyter_mlrun.records import RUN_ID, RunState, Spec, after, end_event, fold, slug, status_event
 from jupyter_mlrun.rundir import (
     RunDir,
@@ -136,7 +136,12 @@ def _discard(folder: Path) -> None:
 
 def read_spec(run: RunDir) -> Spec:
     """What was asked of this run, with what people said of it since: tags, properties, a name, a late snapshot."""
-    spec = Spec.from_json(read_json(run.spec))
+    try:
+        spec = Spec.from_json(read_json(run.spec))
+    except NewerStore:
+        raise
+    except (ValueError, KeyError, TypeError) as problem:
+        raise damaged(run.spec, problem) from problem
     said = notes.read(str(run.annotations))
     if len(said) == 3 and not any(said.values()):
         return spec
@@ -146,6 +151,14 @@ def read_spec(run: RunDir) -> Spec:
         properties={**said["properties"], **spec.properties},
         display_name=said.get("display_name", spec.display_name),
         snapshot=spec.snapshot or said.get("snapshot"),
+    )
+
+
+def damaged(path: Path, problem: Exception) -> DamagedRun:
+    """The error for a file of a run that cannot be understood."""
+    what = f"has no {problem}" if isinstance(problem, KeyError) else f"cannot be understood: {problem}"
+    return DamagedRun(
+        f"{path} {what}", hint="restore it from a backup, or remove the run's folder; jupyter mlrun fsck names all such"
     )
 
 
@@ -182,12 +195,15 @@ def observe(run: RunDir) -> RunState:
     state = recorded(run)
     if state.is_over and not (state.reason and state.reason.guess):
         return state
-    found = read_json_if_there(run.exit)
-    if found is None:
-        found = None if state.is_over else death(run, state)
-    if found is None or (state.is_over and found.get("guess")):
-        return state
-    return after(state, dict(end_event(state, found), time=found["ended"]))
+    try:
+        found = read_json_if_there(run.exit)
+        if found is None:
+            found = None if state.is_over else death(run, state)
+        if found is None or (state.is_over and found.get("guess")):
+            return state
+        return after(state, dict(end_event(state, found), time=found["ended"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise damaged(run.exit, problem) from problem
 
 
 def death(run: RunDir, state: RunState) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import BadInput
+from jupyter_mlrun.errors import BadInput, an
 from jupyter_mlrun.store import snapshot
 from jupyter_mlrun.store.snapshot import Snapshot
 
@@ -134,7 +134,7 @@ def _enter_parents(known: set[str], path: str, files: Mapping[str, Any] | None =
 
 
 def _in_the_way(path: str, clash: str, kind: str) -> BadInput:
-    return BadInput(f"{path!r} cannot be uploaded: {clash!r} is a {kind} there", hint="upload to another target path")
+    return BadInput(f"{path!r} cannot be uploaded: {clash!r} is {an(kind)} there", hint="upload to another target path")
 
 
 def touch(store: ObjectStore, manifest_ids: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Dict
 
+from ..errors import an
 from ..rundir import RunDir
 from . import runfiles
 from .metricinput import Refused, encode
@@ -30,7 +31,7 @@ def log_list(writer: MetricWriter, name: str, value: Any) -> None:
     def act() -> None:
         values = _column(value)
         if values is None:
-            raise Refused("list", f"log_list takes a list, not a {type(value).__name__}; nothing was kept")
+            raise Refused("list", f"log_list takes a list, not {an(type(value).__name__)}; nothing was kept")
         if len(values) < 2:
             writer.log_json(name, {MARK: "list", "value": values})
         else:
@@ -116,7 +117,7 @@ def _table(value: Any) -> Dict[str, Any]:
         value = value.to_dict("list")
     if not hasattr(value, "items"):
         kind = type(value).__name__
-        raise Refused("table", f"log_table takes a dict of columns, not a {kind}; nothing was kept")
+        raise Refused("table", f"log_table takes a dict of columns, not {an(kind)}; nothing was kept")
     columns: Dict[str, Any] = {}
     for name, cells in value.items():
         column = _column(cells)
@@ -141,7 +142,7 @@ def _image(path: Any, plot: Any) -> Any:
         except OSError as problem:
             raise Refused("image-file", f"log_image cannot read {text!r}: {problem.strerror}") from problem
     if not hasattr(plot, "savefig"):
-        raise Refused("image-plot", f"a {type(plot).__name__} is no plot: it has no savefig(); nothing was kept")
+        raise Refused("image-plot", f"{an(type(plot).__name__)} is no plot: it has no savefig(); nothing was kept")
     buffer = io.BytesIO()
     plot.savefig(buffer, format="png")
     return buffer.getvalue(), ".png"

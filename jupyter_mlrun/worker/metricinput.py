@@ -111,8 +111,10 @@ def _encode_number(value: Any) -> Encoded:
 
 
 def _unsupported(value: Any) -> Refused:
+    from ..errors import an
+
     kind = type(value).__name__
-    return Refused(f"value-{kind}", f"a metric's value is a number, a bool, text or None; a {kind} was not kept")
+    return Refused(f"value-{kind}", f"a metric's value is a number, a bool, text or None; {an(kind)} was not kept")
 
 
 def _encode_int(value: int) -> Encoded:

@@ -357,7 +357,9 @@ class MetricWriter:
             raise
         except Exception as problem:
             # a user's own __float__ may raise anything; the other values of its row are not harmed
-            text = f"a {type(value).__name__} was not kept: {type(problem).__name__}: {problem}"
+            from ..errors import an
+
+            text = f"{an(type(value).__name__)} was not kept: {type(problem).__name__}: {problem}"
             raise Refused(f"value-{type(value).__name__}", text) from problem
         if complaint:
             self._complain(*complaint)
