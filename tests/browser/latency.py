@@ -26,6 +26,7 @@ from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.ui.saved import MIME
+from jupyter_mlrun.worker.segment import MetricWriter
 from tests.runs import recorded_run
 
 from .conftest import NO_NEWS, Lab, Server, command, copy_until_end, end, environment, free_port
@@ -368,6 +369,54 @@ def by_kernel(stage: Stage, views: int, *, asleep: bool = True, count: int = COU
         assert lab.errors == []
     stage.over(going)
     return figures
+
+
+BURST = 100_000
+
+
+def burst(stage: Stage) -> str:
+    """So many points and lines in a second, seen by one view: what the view then has, and the server's complaints."""
+    (run,) = stage.begun(1)
+    name = f"burst{stage.runs}.ipynb"
+    if stage.kernel:
+        show = SHOW.format(runs=[run.run_id], home=str(stage.home))
+        (stage.notebooks / name).write_text(notebook("%load_ext jupyter_mlrun", show))
+    else:
+        stage.saved(name, [run])
+    writer = MetricWriter(str(run.metrics))
+    with stage.page() as lab:
+        lab.run_notebook(name) if stage.kernel else lab.open(name)
+        view = lab.page.locator(".jp-Notebook .mlr-live")
+        expect(view.locator(".pill")).to_have_text("Running", timeout=30 * SECONDS)
+        begun = time.monotonic()
+        with run.log().open("ab", buffering=0) as log:
+            for part in range(10):
+                time.sleep(max(0.0, begun + part / 10 - time.monotonic()))
+                numbers = range(part * BURST // 10 + 1, (part + 1) * BURST // 10 + 1)
+                for n in numbers:
+                    writer.log("burst", n, step=n)
+                log.write(b"".join(b"line %d\n" % n for n in numbers))
+        spent = time.monotonic() - begun
+        expect(view.locator(".card .foot")).to_contain_text(f"{BURST:,} points", timeout=30 * SECONDS)
+        seen = time.monotonic() - begun
+        expect(view.locator(".card .foot")).to_contain_text(f"min 1 · max {BURST:,} · {BURST:,} points")
+        expect(view.locator(".log")).to_contain_text(f"{BURST:,} lines")
+        expect(view.locator(".row").last).to_have_text(f"line {BURST}")
+        pane = view.locator(".pane")
+        for place in (0.0, 0.37, 0.9):
+            pane.evaluate("(e, part) => e.scrollTo(0, part * (e.scrollHeight - e.clientHeight))", place)
+            lab.page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+            lab.page.wait_for_function("() => !document.querySelector('.mlr-live .row[data-missing]')")
+            rows = view.locator(".row").evaluate_all("all => all.map(row => [row.dataset.n, row.textContent])")
+            assert rows
+            assert all(text == f"line {number}" for number, text in rows), rows
+        assert lab.errors == []
+    writer.close()
+    stage.over([run])
+    said = stage.server.log.read_text()
+    assert "rate exceeded" not in said
+    way = "kernel" if stage.kernel else "server"
+    return f"{BURST:,} points and lines over the {way} in {spent:.2f} s: all there {seen - spent:.2f} s later"
 
 
 @contextmanager

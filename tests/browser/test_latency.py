@@ -63,3 +63,8 @@ def test_a_million_points_and_lines_on_a_runs_page(served: Stage) -> None:
         print(opened)
         assert opened.rows <= 2000
         assert len(opened.zooms) == million.ZOOMS
+
+
+@pytest.mark.parametrize("way", ["served", "without"])
+def test_a_burst_is_complete(request: pytest.FixtureRequest, way: str) -> None:
+    print(latency.burst(request.getfixturevalue(way)))
