@@ -1,4 +1,7 @@
-"""The live view in a real JupyterLab: fed by the kernel, also while it sleeps; after a restart and a reload."""
+"""The live view in a real JupyterLab with our extension, which the server feeds: also while the kernel sleeps.
+
+What the kernel feeds, without our extension, is in test_latency.py and test_healing.py.
+"""
 
 from __future__ import annotations
 
