@@ -212,9 +212,12 @@ def part(series: Series, axis: str, low: float, high: float, most: int) -> tuple
 
     Rows of (x, min, max, last) in the order of x, at most *most* and the two, and whether each is one point.
     """
-    x = (series.steps if axis == "step" else series.times).astype(np.float64)
-    drawn = ~np.isnan(series.values) | (series.kinds == form.FLOAT)
-    x, values = x[drawn], series.values[drawn]
+    x, values = (series.steps if axis == "step" else series.times), series.values
+    missing = np.isnan(values)
+    if missing.any():
+        drawn = ~missing | (series.kinds == form.FLOAT)
+        x, values = x[drawn], values[drawn]
+    x = x.astype(np.float64)
     if (x[1:] < x[:-1]).any():
         order = np.argsort(x, kind="stable")
         x, values = x[order], values[order]
