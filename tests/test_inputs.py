@@ -24,11 +24,12 @@ from jupyter_mlrun.sdk.data import upload_data
 from jupyter_mlrun.sdk.experiment import Experiment
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.runconfig import ScriptRunConfig
-from jupyter_mlrun.sdk.submit import Request, dry_run
+from jupyter_mlrun.sdk.submit import Request, dry_run, prepare
 from jupyter_mlrun.sdk.workspace import Workspace
 from jupyter_mlrun.settings import load
-from jupyter_mlrun.worker import mounts, process
+from jupyter_mlrun.worker import main, mounts, process
 from jupyter_mlrun.worker.deep import remove_tree
+from tests.runs import recorded_run
 from tests.support import finish, kill_agent, kill_worker, log_of, running, submit_cell, until, workers
 
 LOOK = """
@@ -82,6 +83,26 @@ def test_a_data_set_is_a_read_only_folder_that_runs_share(workspace: Workspace) 
     assert tree.stat().st_mode & 0o777 == 0o500
     assert (tree / "a.txt").stat().st_mode & 0o777 == 0o400
     assert first.spec.inputs[0]["dataset"] == {"name": "images", "version": 1}
+
+
+def test_the_log_says_how_far_an_input_is(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = prepare(Request(cell="pass", inputs=("data=images",)), load(), workspace).inputs
+    run = recorded_run(workspace.folder, content=b"pass\n", inputs=inputs, preamble=True)
+    monkeypatch.setattr(main, "PATIENCE", 0.0)
+    worker = main.Worker(str(run.path), 1, "")
+    worker.prepare()
+    told = run.log().read_text().splitlines()
+    count = sum(1 for path in Path(worker.inputs.paths["data"]).rglob("*") if path.is_file())
+    assert told[0] == "Processing 'data'."
+    assert [line for line in told if line.startswith("Preparing")] == [
+        f"Preparing 'data': {there} of {count} files." for there in range(count)
+    ]
+    worker.preamble.write(fd := os.open(run.log(), os.O_WRONLY | os.O_APPEND))
+    os.close(fd)
+    lines = run.log().read_text().splitlines()
+    assert lines.count("Processing 'data'.") == 1, "nothing is said twice"
+    assert any(line.startswith("Mounted data to") for line in lines)
+    worker.inputs.finish()
 
 
 @pytest.mark.parametrize("data", ["workspaceblobstore/images", "workspaceblobstore/images/**"])

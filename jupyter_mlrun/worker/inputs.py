@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from typing import Any, Callable, Dict, List
 
 from ..errors import BadInput, NotFound
@@ -15,6 +16,7 @@ from ..rundir import RunDir, dump_json, make_folder, read_json_if_there, write_a
 from . import mounts, unpack
 
 Say = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
 
 
 class Inputs:
@@ -27,13 +29,16 @@ class Inputs:
         self._mounts: Dict[str, mounts.Mount] = {}
         self._links: List[str] = []
 
-    def bring(self, say: Say) -> None:
-        """Make every input ready; *say* gets the lines of the driver's log."""
+    def bring(self, say: Say, progress: Progress = lambda *_: None) -> None:
+        """Make every input ready; *say* gets the lines of the driver's log.
+
+        *progress* is told the input's name, the number of its files that are there, and of all, again and again.
+        """
         for one in self.asked:
             say(f"Processing '{one['name']}'.")
             if one.get("about"):
                 say(f"Processing dataset FileDataset\n{one['about']}")
-            self.paths[one["name"]] = self._bring(one, say)
+            self.paths[one["name"]] = self._bring(one, say, progress)
         if self.asked:
             places = {name: mount.path for name, mount in self._mounts.items()}
             record = {
@@ -43,7 +48,7 @@ class Inputs:
             write_atomic(self.run.input_paths, dump_json({"inputs": record, "links": self._links}), sync=False)
             say("Exit __enter__ of DatasetContextManager")
 
-    def _bring(self, one: Dict[str, Any], say: Say) -> str:
+    def _bring(self, one: Dict[str, Any], say: Say, progress: Progress) -> str:
         name, mode = one["name"], one["mode"]
         if mode == "local":
             if not os.path.exists(one["path"]):
@@ -54,14 +59,15 @@ class Inputs:
             folder = self._place(one)
             say(f"Downloading {name} to {folder}.")
             make_folder(os.path.dirname(folder))
-            unpack.materialise(one["objects"], one["manifest"], folder)
+            unpack.materialise(one["objects"], one["manifest"], folder, partial(progress, name))
             say(f"Downloaded {name} to {folder} as {'file' if one.get('file') else 'folder'}.")
             return os.path.join(folder, one["file"]) if one.get("file") else folder
-        return self._mount(one, say)
+        return self._mount(one, say, progress)
 
-    def _mount(self, one: Dict[str, Any], say: Say) -> str:
+    def _mount(self, one: Dict[str, Any], say: Say, progress: Progress) -> str:
         name = one["name"]
-        mount = self._mounts[name] = mounts.acquire(one["objects"], one["trees"], one["manifest"])
+        mount = mounts.acquire(one["objects"], one["trees"], one["manifest"], partial(progress, name))
+        self._mounts[name] = mount
         path = mount.path
         if one.get("path_on_compute"):
             path = self._place(one)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .forked import Image
 
 SYNC_EVERY = 2.0
+PATIENCE = 1.5  # seconds between two words about an input that takes long
 SLOWEST, FASTEST = 0.5, 0.02
 
 
@@ -65,7 +66,7 @@ class Worker:
         self.grace = float(self.spec["limits"].get("stop_grace", 10.0))
         self.oom_before = process.oom_kills()
         self.sampler = Sampler(self.run, self.grant.get("gpus") or ())
-        self._next_sync = self._next_sample = 0.0
+        self._next_sync = self._next_sample = self._next_word = 0.0
         self._wake_reader, self._wake_writer = os.pipe()
 
     # ---- prepare and launch -------------------------------------------------------------------------
@@ -100,7 +101,19 @@ class Worker:
             make_folder(self.run.work)
         launch.link_kept_folders(self.run)
         shutil.rmtree(self.run.inputs, ignore_errors=True)
-        self.inputs.bring(self.preamble.say)
+        self._next_word = time.monotonic() + PATIENCE
+        self.inputs.bring(self.preamble.say, self._tell_progress)
+
+    def _tell_progress(self, name: str, there: int, count: int) -> None:
+        """Where an input takes long, the log says so while it does, and not only when the run begins."""
+        now = time.monotonic()
+        if now < self._next_word:
+            return
+        self._next_word = now + PATIENCE
+        self.preamble.say(f"Preparing '{name}': {there:,} of {count:,} files.")
+        text = self.preamble.take()
+        for rank in range(self.count if text else 0):
+            self._log(text, rank)
 
     def start_ranks(self) -> None:
         """Start every rank; their output goes straight to their logs wherever those can have holes."""
@@ -366,9 +379,9 @@ class Worker:
             print(f"cannot write the log: {unwritten}", file=sys.stderr)
         self._end_without_ranks(found)
 
-    def _log(self, text: str) -> None:
+    def _log(self, text: str, rank: int = 0) -> None:
         """Add to the log that people look at."""
-        fd = launch.open_log(self.run, 0, self.count)
+        fd = launch.open_log(self.run, rank, self.count)
         try:
             write_all(fd, text.encode("utf-8", "backslashreplace"))
         finally:

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from ..rundir import FILE_MODE, dump_json, make_folder, read_json_if_there, write_atomic
 from . import unpack
@@ -38,7 +38,7 @@ class Mount:
         os.close(self._lock)
 
 
-def acquire(objects: str, trees: str, manifest_id: str) -> Mount:
+def acquire(objects: str, trees: str, manifest_id: str, progress: Optional[unpack.Progress] = None) -> Mount:
     """The tree of a manifest as a read-only folder; made now where there is none that is whole.
 
     Raises ``CorruptObject`` for damaged content, ``StoreError`` for missing content, ``OSError`` for a full disk; none
@@ -58,7 +58,7 @@ def acquire(objects: str, trees: str, manifest_id: str) -> Mount:
                 mount.release()
             remove_unused(path)
         path = os.path.join(trees, f"{short}-{number + 1}")
-        _build(objects, manifest_id, path)
+        _build(objects, manifest_id, path, progress)
         return Mount(path, _share(path))
 
 
@@ -89,12 +89,12 @@ def _share(path: str) -> int:
     return fd
 
 
-def _build(objects: str, manifest_id: str, path: str) -> None:
+def _build(objects: str, manifest_id: str, path: str, progress: Optional[unpack.Progress]) -> None:
     aside = f"{path}.{os.getpid()}.new"
     _remove(path)
     _remove(aside)
     try:
-        unpack.materialise(objects, manifest_id, aside)
+        unpack.materialise(objects, manifest_id, aside, progress)
         _protect(aside)
         os.rename(aside, path)
     except BaseException:

@@ -53,6 +53,11 @@ class Preamble:
         self.say("")
         self.say("Script type = None")
 
+    def take(self) -> str:
+        """What was said since it was taken last: the log has the rest already."""
+        text, self._lines = self.text(), []
+        return text
+
     def text(self) -> str:
         """What was said."""
         return "".join(line + "\n" for line in self._lines)

@@ -10,7 +10,7 @@ import hashlib
 import os
 import struct
 import threading
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, TypeVar
 
 from ..errors import CorruptObject, StoreError
 from ..rundir import read_json
@@ -30,6 +30,7 @@ _CHUNKS = 16
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _Data = TypeVar("_Data", bytes, memoryview)
+Progress = Callable[[int, int], None]
 
 
 def read_index(path: str) -> List[Tuple[bytes, int, int]]:
@@ -151,9 +152,10 @@ def link_stays_inside(path: str, target: str) -> bool:
     return joined != ".." and not joined.startswith("../")
 
 
-def materialise(objects: str, manifest_id: str, target: str) -> None:
+def materialise(objects: str, manifest_id: str, target: str, progress: Optional[Progress] = None) -> None:
     """Make *target*, which must not exist, a private writable copy of the tree; whole, or not there.
 
+    *progress* is called with the number of each file, from 0 on, before it is written, and of all of them.
     Raises ``CorruptObject`` that names the file and the object for damaged content.
     """
     try:
@@ -163,7 +165,7 @@ def materialise(objects: str, manifest_id: str, target: str) -> None:
     reader = PackReader(objects, ahead=False)
     os.mkdir(target, 0o700)
     try:
-        _fill(target, files, reader)
+        _fill(target, files, reader, progress)
     except (FileExistsError, KeyError, TypeError, AttributeError, ValueError) as problem:
         # the folder was empty: a path that exists is one that the manifest names twice
         remove_tree(target)
@@ -175,13 +177,13 @@ def materialise(objects: str, manifest_id: str, target: str) -> None:
         reader.close()
 
 
-def _fill(target: str, files: List[Dict[str, Any]], reader: PackReader) -> None:
+def _fill(target: str, files: List[Dict[str, Any]], reader: PackReader, progress: Optional[Progress]) -> None:
     folders = {""}
     total = 0
     for entry in files:
         _make_folders(target, os.path.dirname(check_path(entry["path"])), folders)
         total += entry["size"] if "link" not in entry else 0
-    parts = _parts(target, (entry for entry in files if "link" not in entry))
+    parts = _parts(target, _counted([entry for entry in files if "link" not in entry], progress))
     if total < _MUCH:
         _write_parts(target, parts, reader)
     else:
@@ -192,6 +194,13 @@ def _fill(target: str, files: List[Dict[str, Any]], reader: PackReader) -> None:
             if not link_stays_inside(entry["path"], entry["link"]):
                 raise CorruptObject(f"a manifest has a link {entry['path']!r} that leads outside")
             link_below(target, entry["path"], entry["link"])
+
+
+def _counted(entries: List[Dict[str, Any]], progress: Optional[Progress]) -> Iterator[Dict[str, Any]]:
+    for number, entry in enumerate(entries):
+        if progress is not None:
+            progress(number, len(entries))
+        yield entry
 
 
 def _make_folders(target: str, path: str, made: set) -> None:  # type: ignore[type-arg]
