@@ -76,7 +76,7 @@ class Opened:
     load: float
 
     def __str__(self) -> str:
-        zooms = ", ".join(f"{one:.0f}" for one in sorted(self.zooms))
+        zooms = ", ".join(f"{one:.0f}" for one in self.zooms)
         return (
             f"{MANY:,} points, {self.what}: chart after {self.script:.0f} ms of the script, {self.asked:.0f} ms of the "
             f"question; zooms {zooms} ms; at most {self.rows} rows; load {self.load:.1f}"
