@@ -19,7 +19,18 @@ ASK = """async ([within, grave]) => {
   await new Promise(rest => requestAnimationFrame(() => requestAnimationFrame(rest)));
   const moving = document.getAnimations().filter(one => one.effect?.getComputedTiming().endTime !== Infinity);
   await Promise.allSettled(moving.map(one => one.finished));
-  const found = await axe.run({ include: within }, { resultTypes: ['violations'] });
+  // JupyterLab's body has no height and cuts off what reaches out of it: axe-core took all for hidden
+  const { minHeight } = document.body.style;
+  document.body.style.minHeight = '100vh';
+  // nor does it know that a question stands in front of the page
+  const question = document.querySelector('dialog:modal');
+  const behind = question ? [...document.body.children].filter(one => !one.contains(question)) : [];
+  behind.forEach(one => { one.style.visibility = 'hidden'; });
+  const found = await axe.run({ include: within }, { resultTypes: ['violations', 'passes'] });
+  document.body.style.minHeight = minHeight;
+  behind.forEach(one => { one.style.visibility = ''; });
+  const colours = [...found.passes, ...found.violations].find(one => one.id === 'color-contrast')?.nodes ?? [];
+  if (!colours.some(node => node.any[0]?.data?.contrastRatio > 0)) throw new Error(`no text was looked at: ${within}`);
   // a folder of a tree is named by its row alone, though what it holds is inside of it, as WAI-ARIA has trees
   const folder = node => document.querySelector(node.target[0])?.querySelector(':scope > [role=group]');
   const meant = (id, nodes) => nodes.filter(node => id !== 'label-content-name-mismatch' || !folder(node));

@@ -178,6 +178,7 @@ def test_the_pages(standalone: Callable[..., Page], place: WorkspaceDir, scheme:
     clean(found)
 
 
+@pytest.mark.slow
 def test_the_live_view(demo: Callable[..., Demo]) -> None:
     found = {}
     for scene, tabs in SCENES.items():
@@ -224,9 +225,13 @@ FITS = """() => {
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "sidebar_width"), [(640, 400, None), (640, 400, 180), (1280, 900, 180)],
-    ids=["twice the size", "twice the size and narrow", "narrow"],
-)  # fmt: skip
+    ("width", "height", "sidebar_width"),
+    [
+        pytest.param(640, 400, None, id="twice the size", marks=pytest.mark.slow),
+        pytest.param(640, 400, 180, id="twice the size and narrow"),
+        pytest.param(1280, 900, 180, id="narrow"),
+    ],
+)
 def test_everything_is_within_reach(
     lab: Lab, played: Played, width: int, height: int, sidebar_width: int | None
 ) -> None:

@@ -99,7 +99,7 @@ def test_a_run_is_followed_from_its_start_to_its_end(
 ) -> None:
     ended_run(place, experiment="followed", number=1, display_name="the old one")
     shown = panel("followed")
-    expect(shown.locator(".mlr-group")).to_have_attribute("aria-label", "followed, 1 run")
+    expect(shown.locator(".mlr-group")).to_have_accessible_name(re.compile("followed ?, 1 run"))
     run = begun(place, experiment="followed", number=2, display_name="the new one", tags={"kind": "live"})
     new = line(shown, "the new one")
     expect(new).to_have_attribute("data-look", "live")

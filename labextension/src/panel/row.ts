@@ -44,6 +44,8 @@ export function whyOf(run: RunRow): string {
 export class RunLine {
   readonly element = h('div', { class: 'mlr-line mlr-item', role: 'treeitem' });
   private readonly mark = h('span', { class: 'mark' });
+  /** the status in a word, for those who do not see the picture */
+  private readonly word = h('span', { class: 'sr-only' });
   private readonly name = h('bdi', { class: 'name' });
   private readonly time = h('span', { class: 'time' });
   private readonly path = document.createElementNS(SVG, 'path');
@@ -61,7 +63,7 @@ export class RunLine {
     const above = h('span', { class: 'above' }, this.name, this.time);
     const below = h('span', { class: 'below' }, null, this.metric, this.about);
     below.prepend(this.spark);
-    this.element.append(this.mark, h('span', { class: 'words' }, above, below), this.bar);
+    this.element.append(this.mark, this.word, h('span', { class: 'words' }, above, below), this.bar);
   }
 
   draw(run: RunRow | null, place: Place, now: number): void {
@@ -74,6 +76,8 @@ export class RunLine {
         put(this.element, 'aria-label', t('Loading …'));
         return;
       }
+      // a line is called by what stands in it
+      put(this.element, 'aria-label', null);
       this.fill(run);
     }
     this.tick(now);
@@ -92,7 +96,6 @@ export class RunLine {
     const why = whyOf(run);
     const quiet = run.primary || why || progress ? '' : moment(run.created);
     say(this.about, why || progress || quiet);
-    put(this.element, 'aria-label', this.label(run, elapsed, why || progress));
   }
 
   private fill(run: RunRow): void {
@@ -102,6 +105,7 @@ export class RunLine {
       put(this.mark, 'data-icon', picture);
       this.mark.replaceChildren(icon(picture));
     }
+    say(this.word, `${spoken(run.shown)}: `);
     const why = whyOf(run);
     put(this.mark, 'title', why ? `${spoken(run.shown)}: ${why}` : spoken(run.shown));
     say(this.name, run.name);
@@ -118,21 +122,18 @@ export class RunLine {
     show(this.bar, part !== null);
     this.bar.style.width = part === null ? '' : `${Math.min(1, Math.max(0, part)) * 100}%`;
   }
-
-  private label(run: RunRow, elapsed: number | null, more: string): string {
-    const metric = run.primary ? `${run.primary.name} ${run.primary.last}` : '';
-    return [run.name, spoken(run.shown), more, metric, elapsed === null ? '' : clock(elapsed)].filter(Boolean).join(', ');
-  }
 }
 
 export class GroupLine {
   readonly element = h('div', { class: 'mlr-line mlr-group', role: 'treeitem' });
   private readonly name = h('bdi', { class: 'name' });
-  private readonly active = h('span', { class: 'badge active' });
-  private readonly count = h('span', { class: 'badge' });
+  private readonly active = h('span', { class: 'badge active', 'aria-hidden': 'true' });
+  private readonly count = h('span', { class: 'badge', 'aria-hidden': 'true' });
+  /** what the two numbers are, for those who do not see their colours */
+  private readonly words = h('span', { class: 'sr-only' });
 
   constructor() {
-    this.element.append(icon('down'), this.name, this.active, this.count);
+    this.element.append(icon('down'), this.name, this.active, this.count, this.words);
   }
 
   draw(group: Group, place: Place): void {
@@ -148,7 +149,7 @@ export class GroupLine {
     say(this.active, whole(group.active));
     put(this.active, 'title', plural(group.active, '{n} active run', '{n} active runs'));
     const active = group.active ? `, ${plural(group.active, '{n} active', '{n} active')}` : '';
-    put(this.element, 'aria-label', `${name}, ${plural(group.runs, '{n} run', '{n} runs')}${active}`);
+    say(this.words, `, ${plural(group.runs, '{n} run', '{n} runs')}${active}`);
   }
 }
 
