@@ -65,17 +65,21 @@ def show(run: Shown, *, refresh: bool = True, draw: Any = None) -> None:
         _display(first)
         return
     feed = Feed(run.directory, waiting=lambda: why(run), queue=lambda: place(run), stop=run.cancel)
+    kept = Saved(lambda: output.update(feed), BESIDE_A_VIEW, state)
+    kept.shown = False
     try:
-        kept = Saved(lambda: output.update(feed), BESIDE_A_VIEW, state)
         made = widget.open_view(feed, name, kept, unseen=portal.started_us(run.home))
     except widget.Unavailable as problem:
         _say_once(str(problem))
         _display(first, output.display_id)
         widget.pump.add(View(feed, None, Saved(lambda: output.update(feed), ALONE, state)))
         return
-    beside = widget.bundle(made, f"live view of run {run.id}; what follows is how it was last saved")
-    _display({saved.MIME: saved.stand_in(run.directory), **beside})
-    _display(first, output.display_id)
+    try:
+        beside = widget.bundle(made, f"live view of run {run.id}; what follows is how it was last saved")
+        _display({saved.MIME: saved.stand_in(run.directory), **beside})
+        _display(first, output.display_id)
+    finally:
+        kept.shown = True  # a run that ended meanwhile is drawn now
 
 
 class _Output:

@@ -361,6 +361,21 @@ def test_what_is_saved_goes_on_while_nobody_looks(run: RunDir) -> None:
     assert drawn == [31, 32]
 
 
+def test_an_end_that_came_before_the_saved_part_was_shown_is_drawn_afterwards(run: RunDir) -> None:
+    pump, drawn, turn = _drawing(run)
+    (view,) = pump._views
+    assert view.saved is not None
+    view.saved.shown = False
+    end(run)
+    turn(1)
+    turn(100)
+    assert drawn == []
+    assert view.active(101), "it is waited for"
+    view.saved.shown = True
+    turn(102)
+    assert drawn == [102]
+
+
 def test_what_was_saved_stays_when_the_run_is_removed(place: WorkspaceDir, run: RunDir) -> None:
     _, drawn, turn = _drawing(run)
     turn(0)

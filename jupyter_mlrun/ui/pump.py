@@ -48,12 +48,15 @@ class Saved:
     def __init__(self, draw: Callable[[], None], every: float, drawn: RunState | None = None) -> None:
         self._draw, self._every = draw, every
         self.hurry = False  # somebody waits for it: no pause between two drawings
+        self.shown = True  # it is in the page: before that, what is drawn would go nowhere
         self._drawn_at = time.monotonic()
         self._version = -1
         self._status = None if drawn is None else _status(drawn, None)
 
     def turn(self, reader: RunReader, now: float) -> None:
         """Draw where it is due."""
+        if not self.shown:
+            return
         if self._version < 0 and reader.over:
             self._version = reader.version  # as it was just drawn; the status says if it ended meanwhile
         status = _status(reader.state, reader.problem)
@@ -65,7 +68,7 @@ class Saved:
 
     def fresh(self, reader: RunReader) -> bool:
         """Whether it shows all there is."""
-        return self._version == reader.version
+        return self.shown and self._version == reader.version
 
 
 def _status(state: RunState | None, problem: str | None) -> Any:

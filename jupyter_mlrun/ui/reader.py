@@ -13,7 +13,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlrun.errors import JupyterMLRunError
+from jupyter_mlrun.errors import DamagedRun, JupyterMLRunError
 from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.lines import COLOUR, LogLines, clean
@@ -144,7 +144,8 @@ class RunReader:
             return f"this run cannot be read: {problem.strerror or problem}: {problem.filename or self.run.path}"
         if isinstance(problem, JupyterMLRunError):
             hint = f" ({problem.hint})" if problem.hint else ""
-            return words(f"{problem.message}{hint}")
+            what = "this run is damaged: " if isinstance(problem, DamagedRun) else ""
+            return words(f"{what}{problem.message}{hint}")
         return words(f"this run is damaged: {type(problem).__name__}: {problem}: {self.run.path}")
 
     def _look(self, now: float) -> None:
