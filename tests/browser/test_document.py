@@ -174,6 +174,29 @@ def test_the_sidebar_opens_it_and_a_reload_brings_it_back(lab: Lab, place: Works
     expect(lab.page.locator(DOCUMENT)).to_have_count(1)
 
 
+def test_one_that_is_opened_while_the_layout_comes_back_stays(lab: Lab, place: WorkspaceDir) -> None:
+    first = ended_run(place, experiment="early", display_name="was open")
+    early = ended_run(place, experiment="early", number=1, display_name="opened early")
+    lab.goto()
+    expect(lab.page.locator(".jp-Launcher")).to_be_visible(timeout=30 * SECONDS)
+    with keeps(lab, f"jupyter-mlrun-run:{first.run_id}"):
+        lab.execute(OPEN, run=first.run_id)
+    # the moment in which a hasty user finds the command
+    lab.page.add_init_script(
+        f"""const early = setInterval(() => {{
+          const commands = window.jupyterapp?.commands;
+          if (commands?.hasCommand('{OPEN}')) {{
+            clearInterval(early);
+            commands.execute('{OPEN}', {{ run: '{early.run_id}' }});
+          }}
+        }}, 1);"""
+    )
+    reload(lab)
+    lab.page.evaluate("async () => { await window.jupyterapp.restored; }")
+    expect(document(lab).locator(".head .name")).to_have_text("opened early", timeout=30 * SECONDS)
+    expect(tab_of(lab, "was open")).to_be_visible()
+
+
 def test_what_a_run_does_is_pushed(lab: Lab, place: WorkspaceDir) -> None:
     run = begun(place, experiment="pushed", display_name="goes on")
     still = ended_run(place, experiment="pushed", number=1, display_name="stands still")

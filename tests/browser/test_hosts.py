@@ -139,6 +139,7 @@ def test_everything_works_behind_a_hub(
     lab.execute("docmanager:save")
     lab.page.reload()
     lab.page.wait_for_function("window.jupyterapp !== undefined", timeout=60 * SECONDS)
+    lab.page.evaluate("async () => { await window.jupyterapp.restored; }")
     expect(view.first.locator(".pill")).to_have_text("Completed", timeout=30 * SECONDS)
     # its document, and something that is done there
     lab.execute("jupyter-mlrun:show-runs")

@@ -58,7 +58,7 @@ export class MainArea implements Opener {
   run(run: string, name: string, place: string): void {
     const found = this.documents.find(area => area.content.run === run);
     if (found) {
-      this.app.shell.activateById(found.id);
+      this.show(found);
       if (place) {
         found.content.go(place);
       }
@@ -81,7 +81,7 @@ export class MainArea implements Opener {
     const key = JSON.stringify(runs);
     const found = this.comparisons.find(area => JSON.stringify(area.content.runs) === key);
     if (found) {
-      this.app.shell.activateById(found.id);
+      this.show(found);
       return;
     }
     const open = (run: string): void => void this.app.commands.execute(COMMANDS.open, { run });
@@ -97,9 +97,20 @@ export class MainArea implements Opener {
     area.title.closable = true;
     content.disposed.connect(() => area.dispose());
     void tracker.add(area);
-    this.app.shell.add(area, 'main');
-    this.app.shell.activateById(id);
+    this.show(area);
+    // a layout that is restored meanwhile takes away what is not in it
+    void this.app.restored.then(() => area.isAttached || this.show(area));
     return area;
+  }
+
+  private show(area: Widget): void {
+    if (area.isDisposed) {
+      return;
+    }
+    if (!area.isAttached) {
+      this.app.shell.add(area, 'main');
+    }
+    this.app.shell.activateById(area.id);
   }
 }
 
