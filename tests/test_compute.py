@@ -145,7 +145,7 @@ def test_only_a_configuration_makes_a_compute(home: Path) -> None:
 
 def test_a_kind_must_fit(home: Path) -> None:
     assert isinstance(AmlCompute(Workspace(), "cpu-cluster"), AmlCompute)
-    with pytest.raises(ComputeTargetException, match="is a LocalCompute, not a AmlCompute"):
+    with pytest.raises(ComputeTargetException, match="is a LocalCompute, not an AmlCompute"):
         AmlCompute(Workspace(), "local")
 
 
