@@ -137,9 +137,8 @@ def test_everything_works_behind_a_hub(
     expect(second).to_have_attribute("data-look", "good", timeout=60 * SECONDS)
     # the output heals without a kernel, from the notebook alone
     lab.execute("docmanager:save")
-    lab.page.reload()
-    lab.page.wait_for_function("window.jupyterapp !== undefined", timeout=60 * SECONDS)
-    lab.page.evaluate("async () => { await window.jupyterapp.restored; }")
+    # afresh, and whole: JupyterLab brings a notebook to the front once more when it is ready
+    lab.open("hub.ipynb")
     expect(view.first.locator(".pill")).to_have_text("Completed", timeout=30 * SECONDS)
     # its document, and something that is done there
     lab.execute("jupyter-mlrun:show-runs")
