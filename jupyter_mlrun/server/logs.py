@@ -17,42 +17,42 @@ from jupyter_mlrun.ui.contract import FRAME_BYTES, MOST_LINES
 from jupyter_mlrun.ui.reader import reader_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jupyter_mlrun.rundir import RunDir
     from jupyter_mlrun.server.api import LineFound, LineWindow
     from jupyter_mlrun.server.service import Service
     from jupyter_mlrun.store.home import WorkspaceDir
     from jupyter_mlrun.store.lines import LogLines
-    from jupyter_mlrun.ui.reader import RunReader
+    from jupyter_mlrun.ui.reader import Place, RunReader
 
-MOST_READERS = 8  # of logs that were asked for lately
+MOST_READERS = 8  # of runs that were asked for lately
 LOG_SECONDS = 1.0  # that the index of a long log may take in one answer
 
 
 class Readers:
-    """The runs whose logs were asked for lately: the index of a long log is not made again for each answer."""
+    """The runs that were asked for lately: the index of a long log, say, is not made again for each answer."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, RunReader] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, run: RunDir) -> RunReader:
+    def of(self, run: RunDir, waiting: Callable[[], str | None], queue: Place) -> RunReader:
         """The reader of a run, shared with the live channel."""
         key = str(run.path)
         with self._lock:
-            reader = self._kept.pop(key, None) or reader_of(run)
+            reader = self._kept.pop(key, None) or reader_of(run, waiting, queue)
             self._kept[key] = reader
             while len(self._kept) > MOST_READERS:
                 self._kept.popitem(last=False)
             return reader
 
 
-def _log(service: Service, run: RunDir, rank: int) -> LogLines:
+def _log(reader: RunReader, rank: int) -> LogLines:
     """The log of one rank, as far as it was read in a second."""
-    reader = service.readers.of(run)
-    reader.refresh()
     log = reader.log(rank)
     if log is None:
-        raise NotFound(f"run {run.path.name} has no log {rank}")
+        raise NotFound(f"run {reader.run.path.name} has no log {rank}")
     until = time.monotonic() + LOG_SECONDS
     while log.behind and time.monotonic() < until:
         log.refresh()
@@ -70,9 +70,8 @@ class LinesHandler(Handler):
 
 
 def _lines(service: Service, place: WorkspaceDir, run_id: str, rank: int, first: int, end: int) -> LineWindow:
-    run = service.run(place, run_id)
-    with service.hub.lock_of(run).lock:
-        log = _log(service, run, rank)
+    with service.reading(place, run_id) as reader:
+        log = _log(reader, rank)
         lines = log.lines(first, end, FRAME_BYTES)
         return {"from": first, "lines": lines, "total": log.total, "partial": log.partial}
 
@@ -91,8 +90,7 @@ class SearchHandler(Handler):
 def _search(
     service: Service, place: WorkspaceDir, run_id: str, rank: int, text: str, first: int, backward: bool
 ) -> LineFound:
-    run = service.run(place, run_id)
-    with service.hub.lock_of(run).lock:
-        log = _log(service, run, rank)
+    with service.reading(place, run_id) as reader:
+        log = _log(reader, rank)
         line, go_on = log.search(text, first, backward=backward)
         return {"line": line, "total": log.total, "next": go_on}

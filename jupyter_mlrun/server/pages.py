@@ -100,8 +100,9 @@ class RunPageHandler(PageHandler):
 
 
 def _static_part(service: Service, place: WorkspaceDir, run_id: str) -> str:
-    run = service.run(place, run_id)
-    return view.as_html(run, waiting=service.shelf(place).why(run_id))
+    # what is read here is kept: the page will ask for it in a moment
+    with service.reading(place, run_id) as reader:
+        return view.as_html(reader.run, waiting=service.shelf(place).why(run_id), metrics=reader.metrics)
 
 
 class ListPageHandler(PageHandler):

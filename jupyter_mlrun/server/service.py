@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlrun.errors import NotFound
@@ -20,7 +21,10 @@ from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.home import WorkspaceDir, open_home
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from jupyter_mlrun.ui.reader import RunReader
 
 COMMAND_SECONDS = 20.0
 _HINT = "it may have been removed; the list of runs says what there is"
@@ -68,6 +72,15 @@ class Service:
         if not os.path.isfile(found.spec):
             raise NotFound(f"no run {run_id!r} in workspace {place.name!r}", hint=_HINT)
         return found
+
+    @contextmanager
+    def reading(self, place: WorkspaceDir, run_id: str) -> Iterator[RunReader]:
+        """What reads a run, up to date, while nobody else uses it; kept for who asks next.  Raises ``NotFound``."""
+        run, shelf = self.run(place, run_id), self.shelf(place)
+        with self.hub.lock_of(run).lock:
+            reader = self.readers.of(run, lambda: shelf.why(run_id), lambda: shelf.place_of(run_id))
+            reader.refresh()
+            yield reader
 
     def close(self) -> None:
         """Let threads end."""

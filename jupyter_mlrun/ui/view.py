@@ -105,9 +105,9 @@ def as_text(run: RunDir, *, waiting: str | None = None) -> str:
     return _text(look(run, waiting=waiting))
 
 
-def as_html(run: RunDir, *, waiting: str | None = None) -> str:
-    """A run as an HTML fragment with its own style."""
-    return _html(look(run, waiting=waiting))
+def as_html(run: RunDir, *, waiting: str | None = None, metrics: LiveReader | None = None) -> str:
+    """A run as an HTML fragment with its own style.  *metrics*: read already."""
+    return _html(look(run, waiting=waiting, metrics=metrics))
 
 
 def _text(seen: Look) -> str:
