@@ -36,8 +36,15 @@ def text(place: Locator) -> str:
 # ---------------------------------------------------------------------------------------------- how it looks
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(("shape", "width"), [("wide", 1100), ("narrow", 300)])
+@pytest.mark.parametrize(
+    ("shape", "width", "theme"),
+    [
+        ("wide", 1100, "light"),
+        ("narrow", 300, "dark"),
+        pytest.param("wide", 1100, "dark", marks=pytest.mark.slow),
+        pytest.param("narrow", 300, "light", marks=pytest.mark.slow),
+    ],
+)
 def test_every_state_in_both_themes_wide_and_narrow(demo: Open, theme: str, shape: str, width: int) -> None:
     for scene in SCENES:
         page = demo(scene, theme=theme, width=width)
