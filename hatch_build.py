@@ -1,6 +1,6 @@
 """Build the JupyterLab extension when Node is there; install without it, and say so, when it is not.
 
-Reads labextension/, package.json and package-lock.json; writes node_modules/, jupyter_mlrun/labextension/ and
+Reads labextension/, schema/, package.json and package-lock.json; writes node_modules/, jupyter_mlrun/labextension/ and
 jupyter_mlrun/ui/static/ (all git-ignored); the wheel carries the second to where Jupyter looks for it, and the third,
 the live view, inside the package.
 """
@@ -24,7 +24,8 @@ NOTICE = (
 def build_front_end(_target: str, _version: str, *, build_dir: str, source_dir: str, build_cmd: str) -> None:
     """hatch-jupyter-builder calls this for each wheel, sdist and editable install."""
     made = (Path(build_dir, "package.json"), VIEW)
-    if not any(not path.exists() or is_stale(path, source_dir) for path in made):
+    sources = (source_dir, "schema")
+    if not any(not path.exists() or any(is_stale(path, source) for source in sources) for path in made):
         return
     npm = shutil.which("npm")
     if npm is None:

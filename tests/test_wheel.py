@@ -94,6 +94,7 @@ def test_wheel_carries_the_extension_once_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.startswith("jupyter_mlrun")} == set()
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert any(name.endswith("etc/jupyter/jupyter_server_config.d/jupyter_mlrun.json") for name in names)
     assert "jupyter_mlrun/py.typed" in names
 
 
