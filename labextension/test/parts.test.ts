@@ -8,6 +8,7 @@ import { Machine, Progress } from '../src/view/usage.js';
 test('a curve fills its box, whatever its values are', () => {
   assert.equal(outline({ x: [0, 1, 2], y: [0, 5, 10], top: 0, bottom: 0 }), 'M0 97L500 50L1000 3');
   assert.equal(outline({ x: [5], y: [5], top: 10, bottom: 0 }), 'M0 50L1000 50');
+  assert.equal(outline({ x: [0, 1], y: [0, 0], top: 0, bottom: 0 }), 'M0 97L1000 97', 'nothing lies on the ground');
   assert.equal(outline({ x: [0, 1], y: [7, 7], top: -Infinity, bottom: null }), 'M0 50L1000 50');
   assert.equal(outline({ x: [0, 1], y: [NaN, Infinity], top: 1, bottom: 0 }), '');
   assert.doesNotMatch(outline({ x: [0, 1], y: [-1e308, 1e308], top: -Infinity, bottom: null }), /NaN|Infinity/);

@@ -269,6 +269,19 @@ test('who leaves the list of active runs has ended, and is told once', () => {
   assert.deepEqual(take(0), ['2', '3']);
 });
 
+test('who was too quick to be seen active is told once, too', () => {
+  const ended = new Ended();
+  const over = (id: string, at: number) => run(id, 'a', { over: true, ended: at, created: at - 1 });
+  const going = run('3', 'a', { over: false, ended: null });
+  assert.deepEqual(ended.quick({ rows: [over('1', 100)] }), [], 'it was over before');
+  assert.deepEqual(ended.quick({ rows: [over('2', 101), over('0', 99)] }), ['2'], 'an older one comes into the window');
+  assert.deepEqual(ended.quick({ rows: [over('2', 101)] }), []);
+  ended.take({ rows: [going], order: ['3'], total: 1 });
+  assert.deepEqual(ended.quick({ rows: [over('3', 102)] }), [], 'it is still to leave the list of active runs');
+  assert.deepEqual(ended.take({ rows: [], order: [], total: 0 }), ['3']);
+  assert.deepEqual(ended.quick({ rows: [over('3', 102)] }), []);
+});
+
 test('picked runs: one, some, a range from where one began', () => {
   const picked = new Picked();
   picked.only('a');

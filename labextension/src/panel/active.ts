@@ -10,6 +10,8 @@ import { clock, plural, spoken, t } from '../view/words.js';
 import { Ended } from './ended.js';
 
 const MOST = 500;
+/** Runs that began last, among which are those that ended before they were seen to go on. */
+const NEWEST = 30;
 /** More that end at once are told in one sentence. */
 const FEW = 3;
 
@@ -27,6 +29,7 @@ export class ActiveRuns extends Widget {
   private readonly words = h('span', {});
   private readonly ended = new Ended();
   private listing: Listing | null = null;
+  private newest: Listing | null = null;
 
   constructor(private readonly host: ActiveHost) {
     super();
@@ -42,9 +45,15 @@ export class ActiveRuns extends Widget {
   override dispose(): void {
     if (!this.isDisposed) {
       this.end.abort();
-      this.listing?.close();
+      this.leave();
       super.dispose();
     }
+  }
+
+  private leave(): void {
+    this.listing?.close();
+    this.newest?.close();
+    this.listing = this.newest = null;
   }
 
   /** Nobody is told anything while the page is hidden: it is made up for when it is shown. */
@@ -58,9 +67,12 @@ export class ActiveRuns extends Widget {
         },
         linked: link => put(this.node, 'data-link', link)
       });
+      this.newest ??= this.host.server.watch({ limit: NEWEST }, {
+        heard: update => void this.tell(this.ended.quick(update)),
+        linked: () => undefined
+      });
     } else {
-      this.listing?.close();
-      this.listing = null;
+      this.leave();
     }
   }
 

@@ -8,6 +8,9 @@ export class Ended {
   readonly active = new Map<string, RunRow>();
   total = 0;
   private order: string[] = [];
+  private readonly told = new Set<string>();
+  /** what ended later is news, by the server's clock */
+  private since: number | null = null;
 
   /** The ids of runs that are no longer active; each is named once. */
   take(update: Pick<RunsUpdate, 'rows' | 'order' | 'total'>): string[] {
@@ -24,6 +27,23 @@ export class Ended {
     for (const id of gone) {
       this.active.delete(id);
     }
-    return gone;
+    return this.news(gone);
+  }
+
+  /** Of the newest runs, those that ended too quickly to be seen among the active ones; each is named once. */
+  quick(update: Pick<RunsUpdate, 'rows'>): string[] {
+    const { since } = this;
+    if (since === null) {
+      this.since = Math.max(0, ...update.rows.map(row => row.ended ?? row.created));
+      return [];
+    }
+    const fresh = update.rows.filter(row => row.over && row.ended !== null && row.ended > since && !this.active.has(row.id));
+    return this.news(fresh.map(row => row.id));
+  }
+
+  private news(ids: string[]): string[] {
+    const found = ids.filter(id => !this.told.has(id));
+    found.forEach(id => this.told.add(id));
+    return found;
   }
 }

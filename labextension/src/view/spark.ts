@@ -106,7 +106,9 @@ export function outline(shape: Shape): string {
   for (let i = 0; i < shape.x.length; i++) {
     const value = shape.y[i] as number;
     if (Number.isFinite(value)) {
-      const part = size > 0 && Number.isFinite(size) ? (value - low) / size : 0.5;
+      // nothing but the lower end lies there; other values that are all equal, in the middle
+      const level = value === shape.bottom ? 0 : 0.5;
+      const part = size > 0 && Number.isFinite(size) ? (value - low) / size : level;
       const height = Math.round((HIGH - 3 - part * (HIGH - 6)) * 10) / 10;
       parts.push(`${across(shape, i)} ${height}`);
     }

@@ -30,7 +30,9 @@ export class SystemView {
     }
     this.drawn = seen;
     show(this.element, machine.figures.size > 0);
-    const figures = [...machine.figures.values()].sort((a, b) => rank(a.name) - rank(b.name));
+    // a run that was over before it was first looked at
+    const measured = [...machine.figures.values()].filter(one => one.name !== 'memory' || one.values.some(value => value > 0));
+    const figures = measured.sort((a, b) => rank(a.name) - rank(b.name));
     const names = figures.map(figure => figure.name);
     if (names.join() !== [...this.sparks.keys()].join()) {
       this.sparks.clear();
