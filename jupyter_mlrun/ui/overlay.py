@@ -14,7 +14,7 @@ import numpy as np
 from jupyter_mlrun.errors import NotFound
 from jupyter_mlrun.store.livemetrics import part
 from jupyter_mlrun.store.series import MetricReader
-from jupyter_mlrun.ui.plot import COLOURS, MOST_CHARTS, check, dress, fewer, plotly, smooth
+from jupyter_mlrun.ui.plot import COLOURS, MOST_CHARTS, check, dress, fewer, grid, plotly, smooth
 from jupyter_mlrun.ui.reader import words
 from jupyter_mlrun.words import did_you_mean
 
@@ -57,15 +57,7 @@ def overlay(
     subplots = plotly()
     having = {run: set(run.drawn()) for run in runs}
     chosen = _chosen(having, metrics)
-    columns = min(3, max(1, math.ceil(math.sqrt(len(chosen)))))
-    rows = max(1, -(-len(chosen) // columns))
-    made = subplots.make_subplots(
-        rows=rows,
-        cols=columns,
-        subplot_titles=[_plain(name) for name in chosen] or ["no metric in common"],
-        vertical_spacing=min(0.12, 0.3 / rows),
-        horizontal_spacing=0.07,
-    )
+    made, rows, columns = grid(subplots, [_plain(name) for name in chosen], "no metric in common")
     told: set[Overlaid] = set()
     for place, name in enumerate(chosen):
         at = {"row": place // columns + 1, "col": place % columns + 1}

@@ -53,15 +53,7 @@ def figure(
     chosen = [reader.series(name) for name in _names(reader, metrics)]
     if metrics is None:
         chosen = [series for series in chosen if _drawn(series).any()][:MOST_CHARTS]
-    columns = min(3, max(1, math.ceil(math.sqrt(len(chosen)))))
-    rows = max(1, -(-len(chosen) // columns))
-    made = subplots.make_subplots(
-        rows=rows,
-        cols=columns,
-        subplot_titles=[_title(series) for series in chosen] or ["no metrics yet"],
-        vertical_spacing=min(0.12, 0.3 / rows),
-        horizontal_spacing=0.07,
-    )
+    made, rows, columns = grid(subplots, [_title(series) for series in chosen], "no metrics yet")
     for place, series in enumerate(chosen):
         at = {"row": place // columns + 1, "col": place % columns + 1}
         for line in _lines(series, x, smoothing, COLOURS[place % len(COLOURS)]):
@@ -86,6 +78,20 @@ def plotly() -> Any:
     except ImportError as problem:
         raise RunEnvironmentError(f"plot() needs plotly: {problem}", hint="pip install 'plotly>=6'") from problem
     return subplots
+
+
+def grid(subplots: Any, titles: list[str], empty: str) -> tuple[Any, int, int]:
+    """A figure with a place for each of *titles*, its rows and its columns; *empty*: the title where there is none."""
+    columns = min(3, max(1, math.ceil(math.sqrt(len(titles)))))
+    rows = max(1, -(-len(titles) // columns))
+    made = subplots.make_subplots(
+        rows=rows,
+        cols=columns,
+        subplot_titles=titles or [empty],
+        vertical_spacing=min(0.12, 0.3 / rows),
+        horizontal_spacing=0.07,
+    )
+    return made, rows, columns
 
 
 def _names(reader: MetricReader, wanted: Sequence[str] | str | None) -> list[str]:

@@ -1,6 +1,7 @@
 // A table of runs: what each is, how it goes, and where to read more; some can be chosen.
 
 import type { Primary, RunRow } from '../api.js';
+import { sparkPath } from '../panel/spark.js';
 import { h, icon, on, put, say } from '../view/dom.js';
 import { look } from '../view/header.js';
 import { clock, moment, spoken, t } from '../view/words.js';
@@ -183,26 +184,13 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 /** A curve without axes; gaps stay gaps. */
 function spark(values: readonly (number | null)[]): SVGSVGElement {
-  const there = values.filter((value): value is number => value !== null && Number.isFinite(value));
-  const [low, high] = [Math.min(...there), Math.max(...there)];
   const svg = document.createElementNS(SVG, 'svg');
   const path = document.createElementNS(SVG, 'path');
-  let d = '';
-  let pen = false;
-  values.forEach((value, i) => {
-    if (value === null || !Number.isFinite(value)) {
-      pen = false;
-      return;
-    }
-    const x = (i / (values.length - 1)) * 60;
-    const y = high > low ? 17 - ((value - low) / (high - low)) * 14 : 10;
-    d += `${pen ? 'L' : 'M'}${x.toFixed(1)} ${y.toFixed(1)}`;
-    pen = true;
-  });
   for (const [name, value] of [['viewBox', '0 0 60 20'], ['class', 'run-spark'], ['aria-hidden', 'true']]) {
     svg.setAttribute(name as string, value as string);
   }
-  path.setAttribute('d', d);
+  path.setAttribute('d', sparkPath(values, 60, 14));
+  path.setAttribute('transform', 'translate(0 3)');
   svg.append(path);
   return svg;
 }
