@@ -30,7 +30,8 @@ from ipykernel.kernelapp import IPKernelApp
 NAME = "_jupyter_mlrun_kernel"  # this module, which is __main__ only until the cells have theirs
 HEAD, TAIL = 768 << 10, 64 << 10  # characters of a cell's text that the notebook keeps
 CHUNK = 1 << 16
-SETTLE = 2.0  # seconds for what other programs wrote to arrive
+SETTLE = 2.0  # seconds at most that a cell's end takes what other programs write
+WATCH = 1.0  # seconds between looks whether the stream is closed
 QUEUED = 64  # messages that wait for the reader before the sender waits
 FLUSH_PATIENCE = 600  # seconds; after ipykernel's 10 it writes "flush timed out" into the midst of the log
 
@@ -84,13 +85,16 @@ class LogStream(OutStream):  # type: ignore[misc,unused-ignore]
 
     def __init__(self, session: Any, pub_thread: Any, name: str, *args: Any, **more: Any) -> None:
         self.kept = Kept()
-        self._reading = threading.Lock()
+        self._reading = threading.RLock()  # re-entrant: a signal's handler prints in the midst of a print
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         super().__init__(session, pub_thread, name, *args, **more)  # type: ignore[no-untyped-call,unused-ignore]
 
     def write(self, string: Any) -> int:
         """Write to the log and to the notebook."""
         if not isinstance(string, str):
             raise TypeError(f"write() argument must be str, not {type(string)}")
+        if os.getpid() == self._master_pid:  # the pipe is not a child's to read
+            self._take()  # what other programs wrote before this comes before it
         _put(self.logs[self.name], string.encode("utf-8", "backslashreplace"))
         self._keep(string)
         return len(string)
@@ -109,29 +113,35 @@ class LogStream(OutStream):  # type: ignore[misc,unused-ignore]
 
     def _watch_pipe_fd(self) -> None:
         """Take what other programs and libraries write to the file descriptor."""
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        assert self._fid is not None, "the thread is started after it is set"
+        poller = select.poll()
+        poller.register(self._fid, select.POLLIN)
         try:
-            while self._fid is not None:
-                select.select([self._fid], [], [])
-                with self._reading:
-                    data = os.read(self._fid, CHUNK)
-                    if not data or not self._should_watch:
-                        return
-                    _put(self.logs[self.name], data)
-                    self._keep(decoder.decode(data))
+            while self._should_watch:  # looked at now and then: a print may take what close() writes to wake us
+                events = poller.poll(WATCH * 1000)
+                if not self._take() and any(event & select.POLLHUP for _, event in events):
+                    return  # nobody can write to it any more
         except Exception:  # as ipykernel has it: told when the stream is closed
             self._exc = sys.exc_info()
 
+    def _take(self) -> bool:
+        """Take what is in the pipe now; whether there was anything."""
+        if self._fid is None:
+            return False
+        left = array.array("i", [0])
+        with self._reading:
+            fcntl.ioctl(self._fid, termios.FIONREAD, left)
+            if left[0] and self._should_watch:
+                data = os.read(self._fid, CHUNK)
+                _put(self.logs[self.name], data)
+                self._keep(self._decoder.decode(data))
+        return bool(left[0])
+
     def _settle(self) -> None:
-        """Wait for what has been written to the file descriptor: it belongs to the cell that is over."""
+        """Take what has been written to the file descriptor: it belongs to the cell that is over."""
         deadline = time.monotonic() + SETTLE
-        left = array.array("i", [1])
-        while self._fid is not None and time.monotonic() < deadline:
-            with self._reading:
-                fcntl.ioctl(self._fid, termios.FIONREAD, left)
-            if not left[0]:
-                return
-            time.sleep(0.001)
+        while self._take() and time.monotonic() < deadline:
+            pass
 
 
 def _put(fd: int, data: bytes) -> None:

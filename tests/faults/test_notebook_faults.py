@@ -184,11 +184,25 @@ def test_what_other_programs_print_belongs_to_its_cell_and_nobody_waits_for_inpu
     done = execute(tmp_path, *cells, "!exit 3\nprint('code', _exit_code)")
     assert done.journal.failure is None
     assert done.text(0) == "by shell\n"
-    assert sorted(done.text(1).splitlines()) == ["by system", "own"]
+    assert done.text(1) == "by system\nown\n"
     assert done.text(2) == "by bash\n"
     assert done.text(3) == "code 3\n"
     for line in ("by shell", "by system", "own", "by bash"):
         assert done.log.splitlines().count(line) == 1
+
+
+def test_what_a_cell_and_its_libraries_print_keeps_its_order(tmp_path: Path) -> None:
+    cells = [
+        "import os\nfor i in range(500):\n    os.write(1, b'below %d\\n' % i)\n    print('above', i)",
+        "if not os.fork():\n    print('of a child', flush=True)\n    os._exit(0)\nos.wait()\nprint('of its parent')",
+        "os.close(1)\nprint('still here')",
+    ]
+    done = execute(tmp_path, *cells)
+    assert done.journal.failure is None
+    lines = [f"{where} {i}" for i in range(500) for where in ("below", "above")]
+    assert done.text(0).splitlines() == lines
+    assert [line for line in done.log.splitlines() if line.startswith(("below", "above"))] == lines
+    assert {"of a child", "of its parent", "still here"} <= set(done.log.splitlines())
 
 
 def test_two_runs_of_one_notebook_keep_their_own(tmp_path: Path) -> None:
