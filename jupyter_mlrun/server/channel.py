@@ -34,6 +34,7 @@ MOST_ASKED = 64  # questions of a page that are not answered yet
 A_SECOND, AT_ONCE = 100.0, 400.0  # messages that a page may say
 POLICY, GONE = 1008, 1001
 HANG_SECONDS = 2.0
+MOST_UNANSWERED = 4  # pings; a machine that was asleep has sent few, however long it slept
 _HEAD = struct.Struct("<I")
 _ASKS = {"range", "lines", "search", "count", "image"}
 _SHAPES: dict[str, Any] = {"runs": api.OpenRuns, "run": api.OpenRun, "machine": api.OpenMachine}
@@ -79,7 +80,7 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, Guard):
         self._writing = self._told_hang = False
         self._asked = 0
         self._allowed, self._heard_at = AT_ONCE, time.monotonic()
-        self._ponged_at = time.monotonic()
+        self._unanswered = 0  # pings since the page last said pong
         self._callbacks = [
             PeriodicCallback(self._send_ping, PING_SECONDS * 1000),
             PeriodicCallback(self._look_for_hang, HANG_SECONDS * 500),
@@ -102,9 +103,10 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, Guard):
         if not await self._is_known():
             self.close(POLICY, "log in again")
             return
-        if time.monotonic() - self._ponged_at > 4 * PING_SECONDS:
+        if self._unanswered >= MOST_UNANSWERED:
             self.close(GONE, "nothing was heard")
             return
+        self._unanswered += 1
         self._queue(None, ping(), waits=False)
 
     async def _is_known(self) -> bool:
@@ -149,7 +151,7 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, Guard):
     async def _do(self, said: dict[str, Any], number: int) -> None:
         do = said.get("do")
         if do == "pong":
-            self._ponged_at = time.monotonic()
+            self._unanswered = 0
         elif do == "open":
             await self._follow(said, number)
         elif do == "close":

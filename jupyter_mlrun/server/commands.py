@@ -31,8 +31,10 @@ MUTE_SECONDS = 0.1  # … where it has just kept somebody waiting
 AT_ONCE = 4  # runs of one question that are worked at
 
 
-def stop(service: Service, run: RunDir, wait: float = ANSWER_SECONDS) -> None:
-    """Ask for a run to be stopped; one that is over is no error.  *wait*: seconds that the agent has for an answer.
+def stop(service: Service, run: RunDir, wait: float | None = None) -> None:
+    """Ask for a run to be stopped; one that is over is no error.
+
+    *wait*: seconds that the agent has for an answer; None: ``ANSWER_SECONDS``.
 
     Raises ``Conflict`` for a run of another machine, ``AgentError`` where the agent does not answer at once.
     """
@@ -44,7 +46,7 @@ def stop(service: Service, run: RunDir, wait: float = ANSWER_SECONDS) -> None:
         raise Conflict(f"run {spec.run_id} belongs to {by.get('host', 'another machine')}", hint="stop it there")
     client.ensure_agent(service.home)
     asked = {"kind": "stop", "path": str(run.path), "by": notes.user()}
-    client.request(service.home, asked, wait=wait)
+    client.request(service.home, asked, wait=ANSWER_SECONDS if wait is None else wait)
 
 
 def _tag(run: RunDir, body: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from jupyter_mlrun.ui.reader import RunReader
 
+READ_SECONDS = 2.0  # that an asker waits for what is read
 COMMAND_SECONDS = 20.0
 _HINT = "it may have been removed; the list of runs says what there is"
 
@@ -40,7 +41,7 @@ class Service:
 
     def __init__(self, home: Path, workspace: str) -> None:
         self.home, self.default = home, workspace
-        self.pool = Pool("reader")
+        self.pool = Pool("reader", limit=READ_SECONDS)
         self.commands = Pool("command", threads=4, limit=COMMAND_SECONDS, queued=32)
         self._shelves: dict[str, Shelf] = {}
         self._lock = threading.Lock()

@@ -18,6 +18,7 @@ from jupyter_server.serverapp import ServerApp
 from jupyter_mlrun.server.base import KEY
 from jupyter_mlrun.server.service import Service
 from jupyter_mlrun.store.home import WorkspaceDir
+from tests.patient import be_patient
 from tests.support import PATIENCE
 
 TOKEN = "a-token-of-this-test"
@@ -150,19 +151,30 @@ class Live:
         self.socket.send(json.dumps(message))
 
     def hear(self) -> tuple[dict[str, Any], bytes]:
-        """The next message, and its numbers."""
+        """The next message of what is followed, and its numbers; pings come whenever they are due."""
+        return self.find(lambda one: one["type"] != "ping")
+
+    def next(self) -> tuple[dict[str, Any], bytes]:
+        """The next message, whatever it is; a ping is answered."""
         kind, data = self.socket.recv_data()
         assert kind == websocket.ABNF.OPCODE_BINARY, (kind, data)
         (length,) = struct.unpack("<I", data[:4])
         assert (4 + length) % 8 == 0, "numbers begin where they can be used"
-        return json.loads(data[4 : 4 + length]), data[4 + length :]
+        header = json.loads(data[4 : 4 + length])
+        if header["type"] == "ping":
+            self.say(do="pong", sub=0)
+        return header, data[4 + length :]
+
+    def find(self, test: Callable[[dict[str, Any]], Any]) -> tuple[dict[str, Any], bytes]:
+        """The first message that passes, and its numbers; those before it are passed over."""
+        while True:
+            header, numbers = self.next()
+            if test(header):
+                return header, numbers
 
     def until(self, test: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-        """The first message that passes; those before it are passed over."""
-        while True:
-            header, _ = self.hear()
-            if test(header):
-                return header
+        """The first message that passes, without its numbers."""
+        return self.find(test)[0]
 
     def follow(self, run_id: str, sub: int = 1) -> None:
         """Open a run and say hello."""
@@ -196,15 +208,20 @@ def place(home: Path) -> WorkspaceDir:
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers, and stops them when the test is over."""
     started: list[Server] = []
+    patch = pytest.MonkeyPatch()  # the test's own may be undone in its midst
+    be_patient(patch.setattr)
 
     def start(**options: Any) -> Server:
         server = Server(tmp_path / f"root{len(started)}", **options)
         started.append(server)
         return server.start()
 
-    yield start
-    for server in started:
-        server.stop()
+    try:
+        yield start
+        for server in started:
+            server.stop()
+    finally:
+        patch.undo()
 
 
 @pytest.fixture

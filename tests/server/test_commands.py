@@ -52,7 +52,8 @@ def test_stop_over_the_live_channel_and_of_several(server: Server) -> None:
     live.close()
 
 
-def test_an_agent_that_does_not_answer(server: Server) -> None:
+def test_an_agent_that_does_not_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "ANSWER_SECONDS", 0.5)
     run = running(submit_cell(SLEEPER))
     who = client.agent_of(run.home)
     assert who is not None

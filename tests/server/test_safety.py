@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from jupyter_mlrun.server.pool import Busy, Pool
 from jupyter_mlrun.store.home import WorkspaceDir
 from tests.runs import ended_run
 from tests.server.conftest import Server
+from tests.support import PATIENCE, until
 
 SECRET = "sentinel-of-a-secret"
 NAMES = [
@@ -136,26 +138,34 @@ def gate() -> Iterator[threading.Event]:
 def test_a_disk_that_hangs_costs_its_askers_a_quick_refusal(
     server: Server, run: RunDir, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lists, "runs_of", lambda *_: gate.wait())
+    hung: list[float] = []
+
+    def hang(*_: Any) -> None:
+        hung.append(time.monotonic())
+        gate.wait()
+
+    monkeypatch.setattr(lists, "runs_of", hang)
     pool = server.service.pool
     pool.limit, pool.threads = 0.05, 2
-    for _ in range(2):
+    # a question may be given up before a thread took it: then none hangs for it
+    while len(hung) < pool.threads:
         answer = server.get("api/runs")
         assert answer.status == 503
         assert answer.json["error"]["kind"] == "Busy"
         assert answer.headers["Retry-After"] == "2"
-    # every thread hangs now: the next is refused without waiting at all
+    # every thread hangs: the next is refused without waiting at all
+    until(lambda: time.monotonic() - hung[-1] > pool.limit, "both have hung for longer than the limit")
     answer = server.get(f"api/runs/{run.run_id}/files")
     assert (answer.status, answer.json["error"]["message"][:8]) == (503, "too much")
     assert server.get("runs/nonsense").status == 404, "the event loop goes on"
     gate.set()
     monkeypatch.undo()
-    while server.get("api/runs").status != 200:
-        pass
+    pool.limit = PATIENCE
+    until(lambda: server.get("api/runs").status == 200, "the threads are back")
 
 
 def test_a_pool_refuses_what_would_only_wait(gate: threading.Event) -> None:
-    pool = Pool("test", threads=1, limit=100.0, queued=2)
+    pool = Pool("test", threads=1, limit=float("inf"), queued=2)
     began = threading.Event()
 
     def hang() -> None:
@@ -163,13 +173,13 @@ def test_a_pool_refuses_what_would_only_wait(gate: threading.Event) -> None:
         gate.wait()
 
     pool.submit(hang)
-    assert began.wait(30)
+    assert began.wait(PATIENCE)
     waiting = [pool.submit(int, "1") for _ in range(2)]
     with pytest.raises(Busy):
         pool.submit(int, "1")
     gate.set()
-    assert [one.result(30) for one in waiting] == [1, 1]
-    assert pool.submit(int, "2").result(30) == 2
+    assert [one.result(PATIENCE) for one in waiting] == [1, 1]
+    assert pool.submit(int, "2").result(PATIENCE) == 2
     pool.close()
 
 
