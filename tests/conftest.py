@@ -14,7 +14,12 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as generating
 
+# how long an example takes, or is looked for, says how busy the machine is and nothing of what is tested
+generating.register_profile("patient", generating.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+generating.load_profile("patient")
 # every path that we build from a home goes through a shell, a URL or a quoted string somewhere
 WEIRD = 'it\'s a "home" здесь'
 REAL_ENVIRONMENT = dict(os.environ)
@@ -164,7 +169,9 @@ def _no_leftovers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No process that a test started may outlive the session."""
     base = tmp_path_factory.getbasetemp()
     yield
-    _, alive = psutil.wait_procs(_ours(base), timeout=5)
+    from tests.support import PATIENCE
+
+    _, alive = psutil.wait_procs(_ours(base), timeout=PATIENCE)
     named = []
     for process in alive:
         try:

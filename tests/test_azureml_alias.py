@@ -30,7 +30,7 @@ if __name__ == "__main__":
     queue = context.Queue()
     process = context.Process(target=child, args=(queue,))
     process.start()
-    print(*queue.get(timeout=60))
+    print(*queue.get())
     process.join()
 """
 CHILD = "import subprocess, sys; subprocess.run([sys.executable, 'which.py'], check=True)\n"

@@ -16,7 +16,7 @@ from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store.home import WorkspaceDir
 from tests.runs import ended_run
-from tests.support import finish, running, submit_cell
+from tests.support import finish, running, submit_cell, until
 
 CLI = [sys.executable, "-c", "from jupyter_mlrun.cli import main; main()"]
 HOSTILE = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b31m\x1b]0;title\x07[red]name[/]"
@@ -187,7 +187,7 @@ def test_stop_rm_and_the_agent(home: Path) -> None:
     assert refused.returncode == 1
     assert f"jupyter mlrun stop {run.id}" in refused.stderr
     assert run.path.is_dir()
-    assert "1 running" in mlrun("agent", "status").stdout
+    until(lambda: "1 running" in mlrun("agent", "status").stdout, "the agent says so at the end of its round")
     assert mlrun("agent", "stop").returncode == 0
     assert "no agent runs" in mlrun("agent", "status").stdout
     assert str(run.state.status) == "Running", "runs go on without the agent"

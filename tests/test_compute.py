@@ -152,7 +152,7 @@ def test_a_kind_must_fit(home: Path) -> None:
 def test_status_counts_the_runs_on_it(home: Path) -> None:
     made = cluster("busy", min_nodes=1)
     assert isinstance(made, AmlCompute)
-    run = running(submit_cell("import time\ntime.sleep(60)", target="busy"))
+    run = running(submit_cell("import time\ntime.sleep(600)", target="busy"))
     status = made.get_status()
     assert (status.current_node_count, status.node_state_counts.running_node_count) == (1, 1)
     assert status.node_state_counts.idle_node_count == 0

@@ -13,6 +13,7 @@ import pytest
 from jupyter_mlrun.server import api
 from jupyter_mlrun.ui import contract
 from jupyter_mlrun.ui.typescript import Messages, type_of
+from tests.support import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,7 +42,7 @@ def test_check_tells_drift_and_its_cure(messages: Messages, tmp_path: Path, caps
 @both
 def test_command_works_as_written(messages: Messages) -> None:
     command = [sys.executable, *messages.command.split()[1:], "--check"]
-    assert subprocess.run(command, cwd=ROOT, check=False, timeout=60).returncode == 0
+    assert subprocess.run(command, cwd=ROOT, check=False, timeout=PATIENCE).returncode == 0
 
 
 @pytest.mark.parametrize("message", [*get_args(contract.FromView), *get_args(contract.FromPython)])

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from jupyter_mlrun.store import gitstate
-from tests.support import finish, submit_cell
+from tests.support import PATIENCE, finish, submit_cell
 
 
 def git(folder: Path, *words: str) -> str:
     said = ["-c", "user.name=somebody", "-c", "user.email=some@body", "-c", "commit.gpgsign=false"]
     done = subprocess.run(["git", *said, *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may need longer for an answer than a submit would wait for it."""
+    monkeypatch.setattr(gitstate, "SECONDS", PATIENCE)
 
 
 @pytest.fixture
@@ -74,6 +82,20 @@ def test_a_run_keeps_it(repository: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert run.spec.git is not None
     assert run.spec.git["branch"] == "trunk"
     finish(run)
+
+
+def test_an_answer_that_takes_too_long_is_none(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "bin/git"
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nexec sleep 600\n")
+    slow.chmod(0o700)
+    monkeypatch.setenv("PATH", str(slow.parent), prepend=os.pathsep)
+    monkeypatch.setattr(gitstate, "SECONDS", 0.0)
+    with gitstate.Asked(repository) as asked:
+        assert asked.answer() is None
+    assert [one.returncode for one in asked._asked if one] == [-signal.SIGKILL] * 2
 
 
 def test_a_question_that_nobody_waits_for_leaves_no_process(repository: Path) -> None:

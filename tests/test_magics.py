@@ -123,11 +123,12 @@ def test_help_shows_every_option(shell: Any, capsys: pytest.CaptureFixture[str])
 
 
 def test_loading_twice_changes_nothing(shell: Any) -> None:
-    before = threading.active_count(), len(shell.configurables)
+    threads, configurables = set(threading.enumerate()), len(shell.configurables)
     for _ in range(3):
         shell.run_line_magic("reload_ext", "jupyter_mlrun")
         shell.run_line_magic("load_ext", "jupyter_mlrun")
-    assert (threading.active_count(), len(shell.configurables)) == before
+    assert not set(threading.enumerate()) - threads, "those of other tests may end meanwhile"
+    assert len(shell.configurables) == configurables
 
 
 def test_settings_by_config_magic(shell: Any) -> None:

@@ -19,6 +19,7 @@ from traitlets.config import Config
 from jupyter_mlrun.brought import MAX_BYTES
 from jupyter_mlrun.errors import BadInput, CellError
 from jupyter_mlrun.package import Package, package_cell
+from tests.support import PATIENCE
 
 Namespace = dict[str, Any]
 Notebook = Callable[..., Namespace]
@@ -50,7 +51,7 @@ def execute(package: Package, folder: Path, **env: str) -> subprocess.CompletedP
     command = [sys.executable, package.script, *package.arguments]
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, encoding="utf-8", timeout=60,
+        command, cwd=folder, capture_output=True, text=True, check=False, encoding="utf-8", timeout=PATIENCE,
         env={**kept, "PYTHONUTF8": "1", **env},
     )  # fmt: skip
 

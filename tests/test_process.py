@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from jupyter_mlrun.store.runs import new_run_id
 from jupyter_mlrun.worker import limits, process
 
 
@@ -56,27 +57,33 @@ os.wait()
 """
 
 
-def test_escaped_children_are_found_by_their_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    env = {**os.environ, process.RUN_ID: "exp_1_00000000"}
+@pytest.fixture
+def run_id() -> str:
+    """No other test's, in whatever process: every process of this user that has it is a member."""
+    return new_run_id("exp")
+
+
+def test_escaped_children_are_found_by_their_mark(run_id: str) -> None:
+    env = {**os.environ, process.RUN_ID: run_id}
     first = subprocess.Popen([sys.executable, "-c", ESCAPE], env=env, stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
     with first.stdout as said:  # not read to its end: the escaped child keeps it open
         escaped = int(said.readline())
     first.wait()
     try:
-        assert escaped in process.members("exp_1_00000000", ())
-        assert not process.members("exp_1_00000001", ()), "another run's processes are not touched"
+        assert escaped in process.members(run_id, ())
+        assert not process.members(new_run_id("exp"), ()), "another run's processes are not touched"
     finally:
-        ended = process.end_tree(lambda: process.members("exp_1_00000000", ()), grace=1.0)
+        ended = process.end_tree(lambda: process.members(run_id, ()), grace=1.0)
     assert ended >= 1
-    assert not process.members("exp_1_00000000", ())
+    assert not process.members(run_id, ())
 
 
-def test_an_agent_that_a_run_started_is_not_its_member() -> None:
-    env = {**os.environ, process.RUN_ID: "exp_1_00000000", process.AGENT_MARK: "1"}
+def test_an_agent_that_a_run_started_is_not_its_member(run_id: str) -> None:
+    env = {**os.environ, process.RUN_ID: run_id, process.AGENT_MARK: "1"}
     child = subprocess.Popen([sys.executable, "-c", "input()"], env=env, stdin=subprocess.PIPE)
     try:
-        assert child.pid not in process.members("exp_1_00000000", {child.pid})
+        assert child.pid not in process.members(run_id, {child.pid})
     finally:
         child.communicate(b"\n")
 

@@ -19,7 +19,7 @@ from jupyter_mlrun.sdk.details import RunDetails, as_html
 from jupyter_mlrun.ui import pump as pumps
 from jupyter_mlrun.ui import widget
 from jupyter_mlrun.ui.pump import Pump
-from tests.support import finish, submit_cell, until
+from tests.support import PATIENCE, finish, submit_cell, until
 
 HOSTILE = [
     "<script>alert('x')</script>",
@@ -183,19 +183,21 @@ def test_in_a_notebook_it_follows_the_run(home: Path, tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "anywidget", None)
     monkeypatch.setattr("IPython.display.display", display)
     gate = tmp_path / "gate"
-    cell = f"import os\nprint('begun')\nwhile not os.path.exists({str(gate)!r}): pass\nprint('the end')"
+    cell = (
+        f"import os, time\nprint('begun')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nprint('the end')"
+    )
     run = submit_cell(cell)
     RunDetails(run).show()
     assert not shown[0][2]
     until(lambda: "begun" in shown[-1][0], "it shows the log")
     gate.touch()
     finish(run)
-    assert pump.join(60), "it ends with the run"
+    assert pump.join(PATIENCE), "it ends with the run"
     assert "✓ Completed" in shown[-1][0]
     assert "the end" in shown[-1][0]
     assert "Duration" in shown[-1][0]
     assert {display_id for _, display_id, _ in shown} == {shown[0][1]}
     before = len(shown)
     RunDetails(run).show()
-    assert pump.join(60)
+    assert pump.join(PATIENCE)
     assert len(shown) == before + 1

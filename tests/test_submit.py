@@ -132,9 +132,9 @@ def test_everything_is_private(home: Path) -> None:
         finish(run)
     finally:
         os.umask(old)
-    shown = subprocess.run(
-        ["find", str(home), "-perm", "/077", "-not", "-path", "*/outputs/*"], capture_output=True, text=True, check=True
-    )
+    # the agent and the worker go on: what goes away while it is looked for is no fault
+    looked = ["find", str(home), "-ignore_readdir_race", "-perm", "/077", "-not", "-path", "*/outputs/*"]
+    shown = subprocess.run(looked, capture_output=True, text=True, check=True)
     assert shown.stdout == ""
 
 

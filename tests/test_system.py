@@ -17,12 +17,13 @@ from jupyter_mlrun.rundir import RunDir, append_line, dump_json
 from jupyter_mlrun.store import system
 from jupyter_mlrun.ui import view
 from jupyter_mlrun.ui.system import line
-from jupyter_mlrun.worker import limits, nvml, sampling
+from jupyter_mlrun.worker import limits, nvml, process, sampling
 from tests.support import finish, submit_cell
 
 GB = 10**9
 BURN = """
 import os, sys
+sys.stdin.readline()
 while sum(os.times()[:2]) < 0.3:
     pass
 data = os.urandom(1 << 20)
@@ -69,36 +70,48 @@ def sample(at: float, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def burner(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A program that has used a third of a second of CPU time, written 3 MB, and goes when its input ends."""
+    """A program that uses a third of a second of CPU time and writes 3 MB once it is told to; its input ends it."""
     command = [sys.executable, "-c", BURN, str(tmp_path / "data")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
         yield program
+
+
+def burn(program: subprocess.Popen[str]) -> None:
+    """Tell it to, and wait until it has."""
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write("go\n")
+    program.stdin.flush()
+    assert program.stdout.readline() == "done\n"
+
+
+def others(program: subprocess.Popen[str]) -> int:
+    """Children of this process that tests before have left."""
+    return len(process.descendants({os.getpid()}) - {os.getpid(), program.pid})
 
 
 class TestSampling:
     def test_cpu_time_memory_and_disk_of_a_child(self, run: RunDir, burner: subprocess.Popen[str]) -> None:
         sampler = sampling.Sampler(run)
         sampler.look([])
-        assert burner.stdout is not None
-        assert burner.stdout.readline() == "done\n"
+        burn(burner)
         sampler.look([], last=True)
         first, last = samples(run)
         assert 0.25 <= last["cpu"] - first["cpu"] < 60
-        assert (last["processes"], last["memory"] > 10**6, last["free"] > 0) == (1, True, True)
+        assert (last["processes"], last["memory"] > 10**6, last["free"] > 0) == (1 + others(burner), True, True)
         written = last["written"] - first["written"]
         assert written == 0 or 3 << 20 <= written < 64 << 20, "memory file systems count nothing"
 
     def test_a_child_that_has_ended_still_counts(self, run: RunDir, burner: subprocess.Popen[str]) -> None:
         sampler = sampling.Sampler(run)
         sampler.look([])
-        burner.communicate()
+        burner.communicate("go\n")
         sampler.close()
         assert samples(run)[-1]["cpu"] >= 0.25
-        assert samples(run)[-1]["processes"] == 0
+        assert samples(run)[-1]["processes"] == others(burner)
 
     def test_what_was_used_before_does_not_count(self, run: RunDir, burner: subprocess.Popen[str]) -> None:
-        assert burner.stdout is not None
-        burner.stdout.readline()
+        burn(burner)
         sampler = sampling.Sampler(run)
         sampler._start = sampler._start + 3600  # as if the program had run long before
         sampler.look([burner.pid])
