@@ -207,7 +207,6 @@ class SnapshotInfo(TypedDict):
 class RunFull(RunRow):
     """Everything that an overview shows."""
 
-    title: str
     description: str | None
     host: str | None
     client: str | None  # notebook, cli or sdk

@@ -50,7 +50,6 @@ def full(place: WorkspaceDir, shelf: Shelf, run: RunDir) -> RunFull:
         warned = warnings(reader)
     return {
         **row,
-        "title": words(spec.display_name or spec.experiment),
         "description": words(said["description"], 10_000) if said.get("description") else None,
         "host": words(spec.created_by["host"]) if spec.created_by.get("host") else None,
         "client": words(spec.created_by["client"]) if spec.created_by.get("client") else None,

@@ -136,7 +136,6 @@ class Queue(TypedDict):
 class _Run(TypedDict):
     id: str
     name: str  # the name given to it, else its id
-    title: str  # the name given to it, else its experiment
     experiment: str
     target: str
     by: str | None  # the user

@@ -286,7 +286,6 @@ def _about(run: RunDir, spec: Spec, state: RunState, waits: tuple[str | None, Qu
     return {
         "id": words(spec.run_id),
         "name": words(spec.display_name or spec.run_id),
-        "title": words(spec.display_name or spec.experiment),
         "experiment": words(spec.experiment),
         "target": words(spec.target),
         "by": words(spec.created_by["user"]) if spec.created_by.get("user") else None,

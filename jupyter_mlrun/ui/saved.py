@@ -56,7 +56,7 @@ def _static(seen: Look) -> dict[str, Any]:
         "status": str(state.shown),
         "over": state.is_over,
         "reason": _word(seen.why),
-        "title": _word(spec.display_name or spec.experiment),
+        "title": _word(spec.display_name or spec.run_id),
         "experiment": _word(spec.experiment),
         "target": _word(spec.target),
         "elapsed": None if seen.elapsed is None else round(seen.elapsed, 3),

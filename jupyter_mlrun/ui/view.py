@@ -176,12 +176,12 @@ def _sep(words: str) -> str:
 
 def _head(seen: Look) -> str:
     spec, state = seen.spec, seen.state
-    title = spec.display_name or spec.experiment
+    name = spec.display_name or spec.run_id
     elapsed = f"{duration(seen.elapsed)}" if seen.elapsed is not None else "not started"
     parts = [
         f'<span class="mlr-pill mlr-is-{seen.colour}">{seen.icon} {state.shown}</span>',
-        f'<span class="mlr-name">{_e(title)}</span>',
-        f'<span class="mlr-dim">{_e(spec.run_id)}</span>',
+        f'<span class="mlr-name">{_e(name)}</span>',
+        f'<span class="mlr-dim">{_e(spec.experiment if name == spec.run_id else spec.run_id)}</span>',
         f'<span class="mlr-dim mlr-right">{_e(spec.target)} · {elapsed}</span>',
     ]
     return f'<div class="mlr-head">{_sep(" · ").join(parts)}</div>'

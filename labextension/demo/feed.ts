@@ -22,7 +22,6 @@ export interface Used {
 export const RUN: Run = {
   id: 'notebook_1789_3f2a9c1e',
   name: 'first try',
-  title: 'first try',
   experiment: 'notebook',
   target: 'local',
   by: 'ada',

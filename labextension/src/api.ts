@@ -250,7 +250,6 @@ export interface RunFull {
   fraction: number | null;
   parent: string | null;
   notebook: string | null;
-  title: string;
   description: string | null;
   host: string | null;
   /** notebook, cli or sdk */

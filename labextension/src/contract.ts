@@ -120,8 +120,6 @@ export interface Run {
   id: string;
   /** the name given to it, else its id */
   name: string;
-  /** the name given to it, else its experiment */
-  title: string;
   experiment: string;
   target: string;
   /** the user */

@@ -5,7 +5,7 @@ import { numbersOf } from '../src/source/source.js';
 import { Store } from '../src/view/store.js';
 
 const RUN: Run = {
-  id: 'a_1', name: 'a_1', title: 'a', experiment: 'a', target: 'local', by: null, status: 'Running',
+  id: 'a_1', name: 'a_1', experiment: 'a', target: 'local', by: null, status: 'Running',
   shown: 'Running', reason: null, waiting: null, created: 90, started: 100, ended: null, over: false,
   can_stop: true, warnings: [], parameters: [], tags: [], inputs: [], links: [], logs: ['std_log.txt']
 };

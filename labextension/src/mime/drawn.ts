@@ -44,7 +44,7 @@ function head(run: string, kept: Static): HTMLElement {
   const pill = h('span', { class: 'saved-pill', 'data-look': kind }, icon(picture === 'turn' ? 'clock' : picture), spoken(kept.status));
   const facts = [
     `${kept.experiment} → ${kept.target}`,
-    run,
+    run === kept.title ? '' : run,
     kept.elapsed === null ? t('not started') : clock(kept.elapsed),
     kept.saved === null ? '' : t('as of {when}', { when: moment(kept.saved) })
   ];

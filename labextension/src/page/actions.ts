@@ -14,6 +14,8 @@ export interface Stage {
   tell(text: string, run?: string): void;
   /** look at the run again */
   changed(): void;
+  /** the run is about to be deleted; false: it stays after all */
+  leaving?(now: boolean): void;
   /** the run was deleted */
   gone(): void;
 }
@@ -146,7 +148,13 @@ export function remove(stage: Stage, run: RunFull): void {
     yes: t('Delete'),
     danger: true,
     work: async () => {
-      await stage.server.ask('DELETE', runPath(run.id));
+      stage.leaving?.(true);
+      try {
+        await stage.server.ask('DELETE', runPath(run.id));
+      } catch (error) {
+        stage.leaving?.(false);
+        throw error;
+      }
       stage.gone();
     }
   }, stage.signal);

@@ -5,9 +5,9 @@ import type { Run } from '../contract.js';
 
 /** What the head shows, from the answer of `api/runs/RUN`. */
 export function runOf(full: RunFull): Run {
-  const { id, name, title, experiment, target, by, status, shown, reason, waiting, created, started, ended, over, can_stop, warnings, logs } = full;
+  const { id, name, experiment, target, by, status, shown, reason, waiting, created, started, ended, over, can_stop, warnings, logs } = full;
   return {
-    id, name, title, experiment, target, by, status, shown, reason, waiting, created, started, ended, over, can_stop, warnings, logs,
+    id, name, experiment, target, by, status, shown, reason, waiting, created, started, ended, over, can_stop, warnings, logs,
     parameters: Object.entries(full.parameters),
     tags: Object.entries(full.tags),
     inputs: full.inputs.map(one => one.what),

@@ -163,7 +163,7 @@ export class ListView {
   }
 
   private acts(signal: AbortSignal): void {
-    const [compare, stop, away, none] = [button(t('Compare'), null, true), button(t('Stop'), 'stop', true), button(t('Delete …'), null, true), button(t('Choose none'), null, true)];
+    const [compare, stop, away, none] = [button(t('Compare'), null, true), button(t('Stop'), 'stop', true), button(t('Delete…'), null, true), button(t('Choose none'), null, true)];
     on(compare, 'click', () => this.host.compare([...this.picked]), signal);
     on(stop, 'click', () => this.many(t('Stop {n} runs?', { n: this.picked.length }), t('Stop'), 'stop'), signal);
     on(away, 'click', () => this.many(t('Delete {n} runs?', { n: this.picked.length }), t('Delete'), 'delete'), signal);

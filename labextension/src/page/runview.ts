@@ -68,6 +68,7 @@ export class RunView {
   private shown = false;
   private seen = false;
   private stopping = false;
+  private leaving = false;
   private stopFailed: string | null = null;
   private calm: ReturnType<typeof setTimeout> | undefined;
   private ticking: ReturnType<typeof setInterval> | undefined;
@@ -180,8 +181,16 @@ export class RunView {
       signal: this.end.signal,
       tell: (text, run) => this.tell(text, run),
       changed: () => void this.load(),
+      leaving: now => this.leave(now),
       gone: () => this.host.gone()
     };
+  }
+
+  private leave(now: boolean): void {
+    this.leaving = now;
+    if (!now) {
+      this.soon();
+    }
   }
 
   private overviewActions(): ConstructorParameters<typeof Overview>[2] {
@@ -274,6 +283,9 @@ export class RunView {
   private async load(): Promise<void> {
     const current = this.latest.begin();
     clearTimeout(this.calm);
+    if (this.leaving) {
+      return; // of a run that is being deleted nothing is left to ask
+    }
     try {
       const full = await this.server.ask<RunFull>('GET', runPath(this.run));
       if (current()) {
@@ -395,7 +407,7 @@ export class RunView {
     if (store.run.over) {
       this.stopping = false;
     }
-    put(this.element, 'aria-label', t('Run {name}', { name: store.run.title }));
+    put(this.element, 'aria-label', t('Run {name}', { name: store.run.name }));
     put(this.element, 'data-link', this.feed.link);
     this.header.draw({
       link: this.feed.link,

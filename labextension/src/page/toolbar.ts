@@ -16,11 +16,11 @@ export class Toolbar {
     private readonly stage: Stage,
     private readonly compared: (runs: string[]) => void
   ) {
-    this.add('rerun', t('Rerun …'), run => rerun(stage, run));
-    this.add('compare', t('Compare …'), run => this.compare(run));
-    this.add('register', t('Register model …'), run => register(stage, run));
-    this.add('rename', t('Rename …'), run => rename(stage, run));
-    put(this.add('delete', t('Delete …'), run => remove(stage, run)), 'class', 'button delete');
+    this.add('rerun', t('Rerun…'), run => rerun(stage, run));
+    this.add('compare', t('Compare…'), run => this.compare(run));
+    this.add('register', t('Register model…'), run => register(stage, run));
+    this.add('rename', t('Rename…'), run => rename(stage, run));
+    put(this.add('delete', t('Delete…'), run => remove(stage, run)), 'class', 'button delete');
   }
 
   /** Show what *about*'s user may do to *run*. */

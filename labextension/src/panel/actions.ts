@@ -76,7 +76,7 @@ export function addActions(
   const one = (work: (id: string) => unknown) => (ids: string[]): unknown => work(ids[0] as string);
   add(COMMANDS.stop, trans.__('Stop…'), MOST, ids => actions.stop(ids), known => known.some(run => run.can_stop));
   add(COMMANDS.delete, trans.__('Delete…'), MOST, ids => actions.delete(ids), known => known.some(run => run.over));
-  add(COMMANDS.rerun, trans.__('Run Again…'), 1, one(id => actions.rerun(id)));
+  add(COMMANDS.rerun, trans.__('Rerun…'), 1, one(id => actions.rerun(id)));
   add(COMMANDS.rename, trans.__('Rename…'), 1, one(id => actions.rename(id)));
   add(COMMANDS.tag, trans.__('Tags…'), 1, one(id => actions.tag(id)));
   add(COMMANDS.register, trans.__('Register Model…'), 1, one(id => actions.register(id)), known => known.some(run => run.over));

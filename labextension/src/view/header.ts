@@ -77,8 +77,8 @@ export class Header {
       return;
     }
     this.status(run);
-    say(this.name, run.title || run.experiment);
-    put(this.name, 'title', run.title);
+    say(this.name, run.name);
+    put(this.name, 'title', run.name);
     this.about(run);
     const why = reasonOf(run);
     show(this.why, why !== '');
@@ -131,7 +131,7 @@ export class Header {
     const [picture, colour] = look(run.shown);
     this.pill.replaceChildren(icon(picture), h('span', {}, spoken(run.shown)));
     put(this.pill, 'data-look', colour);
-    this.announce(t('Run {name}: {status}', { name: run.title, status: spoken(run.shown) }));
+    this.announce(t('Run {name}: {status}', { name: run.name, status: spoken(run.shown) }));
   }
 
   /** Why it waits or ended; the option that would start it stands out. */
@@ -155,7 +155,7 @@ export class Header {
   }
 
   private about(run: Run): void {
-    const words = [`${run.experiment} → ${run.target}`, run.id, run.by ? t('by {user}', { user: run.by }) : '', begun(run)];
+    const words = [`${run.experiment} → ${run.target}`, run.id === run.name ? '' : run.id, run.by ? t('by {user}', { user: run.by }) : '', begun(run)];
     const shown = words.filter(word => word);
     if (this.facts.childElementCount !== shown.length) {
       this.facts.replaceChildren(...shown.map(() => h('span')));

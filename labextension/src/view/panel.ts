@@ -211,7 +211,7 @@ export class Panel {
     if (!loaded) {
       return;
     }
-    put(this.element, 'aria-label', t('Run {name}', { name: run.title }));
+    put(this.element, 'aria-label', t('Run {name}', { name: run.name }));
     put(this.element, 'data-link', this.source.link);
     const waiting = this.asking.waiting || (late && this.store.seq === null);
     const teller = this.source.view === 'http' ? 'server' : 'kernel';
