@@ -212,7 +212,7 @@ class _Scanner:
             self._cannot(path, problem)
 
     def _cannot(self, path: str, problem: OSError) -> None:
-        self.unreadable.append(f"{path} ({problem.strerror or problem})")
+        self.unreadable.append(f"{path!r} ({problem.strerror or problem})")
 
     def _cannot_read(self) -> SnapshotError:
         shown = "\n".join(f"    {text}" for text in sorted(self.unreadable)[:SHOWN])

@@ -329,7 +329,7 @@ def test_what_cannot_be_read_is_named_before_anything_is_written() -> None:
     said = subprocess.run(command, check=False, capture_output=True, text=True, cwd="/")
     assert said.returncode == 0, said.stderr
     assert said.stdout.count("32 of the files and folders") == 2, said.stdout
-    assert said.stdout.count("closed (Permission denied)") == 2
+    assert said.stdout.count("closed' (Permission denied)") == 2
     assert said.stdout.count("(Permission denied)") == 2 * 20
     assert said.stdout.count("and 12 more") == 2
     assert "mine" not in said.stdout
