@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import select
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.submit import Request, submit
 from jupyter_mlrun.worker import process
 
+# seconds; of a pause in which everything stood still `Patience` counts one
 PATIENCE = 60.0
+GLANCE = 0.002  # between two looks: who looks without a pause takes a core from those that it waits for
 
 
 def submit_cell(cell: str, **options: Any) -> Run:
@@ -33,11 +34,11 @@ def submit_cell(cell: str, **options: Any) -> Run:
 
 def finish(run: Run) -> RunState:
     """The state of the run once it is over."""
-    deadline = time.monotonic() + PATIENCE
-    state = follow(run, None, until=lambda _: time.monotonic() > deadline)
+    patience = process.Patience(PATIENCE)
+    state = follow(run, None, until=lambda _: patience.over())
     assert state.is_over, f"still {state.shown} after {PATIENCE} s; {describe(run)}"
     # the agent's word, too: what it wrote must be what the files say
-    client.sync(run.home)
+    client.sync(run.home, wait=PATIENCE)
     return run.state
 
 
@@ -50,13 +51,18 @@ def describe(run: Run) -> str:
 
 def until(test: Callable[[], Any], what: str) -> Any:
     """The first true answer of *test*; fails after a long while."""
-    deadline = time.monotonic() + PATIENCE
+    patience = process.Patience(PATIENCE)
     while True:
         found = test()
         if found:
             return found
-        assert time.monotonic() < deadline, f"never: {what}"
-        os.sched_yield()
+        assert not patience.over(), f"never: {what}"
+        select.select([], [], [], GLANCE)
+
+
+def ended(pid: int) -> bool:
+    """Whether a process has ended, reaped or not."""
+    return not process.is_alive(process.identity(pid))
 
 
 def running(run: Run) -> Run:

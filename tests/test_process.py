@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -90,3 +91,16 @@ def test_an_agent_that_a_run_started_is_not_its_member(run_id: str) -> None:
 
 def test_memory_figures() -> None:
     assert 10**6 < process.memory_of([os.getpid()]) < limits.memory()
+
+
+def test_a_pause_in_which_everything_stood_still_uses_up_one_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    patience = process.Patience(3.0)
+    for step, left in ((0.0, 3.0), (0.5, 2.5), (100.0, 1.5), (0.5, 1.0)):
+        clock[0] += step
+        assert not patience.over()
+        assert patience.left == left
+    clock[0] += 100.0
+    assert patience.over()
+    assert process.Patience(0.0).over()

@@ -7,8 +7,10 @@ import os
 import pty
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -376,12 +378,22 @@ def test_a_bar_that_draws_nothing_ends_no_line(monkeypatch: pytest.MonkeyPatch, 
 def test_a_real_terminal_gets_one_line(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "images", {f"{n}": str(n) for n in range(20)})
     master, slave = pty.openpty()
+    said: list[bytes] = []
+
+    def look() -> None:
+        with suppress(OSError):  # the other side is closed
+            while data := os.read(master, 1 << 16):
+                said.append(data)
+
+    # it holds a few lines only, and a slow upload draws many
+    reader = threading.Thread(target=look)
+    reader.start()
     with os.fdopen(slave, "w") as terminal, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", terminal)
         upload_data(workspace, tmp_path / "images")
-        terminal.flush()
-        text = os.read(master, 1 << 16).decode()
+    reader.join()
     os.close(master)
+    text = b"".join(said).decode()
     assert text.count("\n") == 1
     assert text.endswith("\r\n")
     assert "upload images" in text

@@ -6,6 +6,9 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
+import subprocess
 import sys
 import venv
 from collections.abc import Iterator
@@ -25,8 +28,8 @@ from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.ui import view
 from jupyter_mlrun.worker import process, startup
-from tests.support import describe, finish, kill_worker, log_of, running, until, workers
-from tests.warm import environment, ready, server_processes, servers, start, warm_up, way
+from tests.support import PATIENCE, describe, finish, kill_worker, log_of, running, until, workers
+from tests.warm import environment, gone, ready, server_processes, servers, start, warm_up, way
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has warm starts")
 PROBE = str(Path(__file__).parent / "probe.py")
@@ -155,6 +158,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.timeout(600)  # thirty-six runs, one after the other
 def test_programs_end_as_after_a_cold_start(home: Path, folder: Path) -> None:
     warm_up(home)
     for number, name in enumerate(ENDS):
@@ -362,6 +366,29 @@ def test_an_interpreter_that_is_gone(pool: warm.Pool) -> None:
     assert pool.servers == []
 
 
+def test_one_that_is_at_work_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine costs no warm start; a server that hangs is left after a second."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        one = warm.Server("python", (), {}, os.getpid(), ours)
+        monkeypatch.setattr(warm, "ANSWER_SECONDS", 0.0)
+        monkeypatch.setattr(process, "is_busy", lambda _: False)
+        assert warm._answer(one) == {}
+        monkeypatch.setattr(process, "is_busy", lambda _: theirs.send(b'{"pid": 7}\n'))
+        assert warm._answer(one) == {"pid": 7}
+
+
+def test_who_is_stopped_or_asleep_is_not_at_work() -> None:
+    assert process.is_busy(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
+        until(lambda: process.is_busy(child.pid), "at work")
+        child.send_signal(signal.SIGSTOP)
+        until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_STOPPED, "stopped")
+        assert not process.is_busy(child.pid)
+        child.kill()
+    assert not process.is_busy(child.pid)
+
+
 # ---- the processes ---------------------------------------------------------------------------------------
 
 
@@ -385,13 +412,18 @@ def test_secrets_of_a_run_are_not_kept(home: Path) -> None:
     ready(home)
     (one,) = server_processes(home)
     assert secret not in str(environment(one.pid))
-    with open(f"/proc/{one.pid}/maps") as maps, open(f"/proc/{one.pid}/mem", "rb") as memory:
-        for line in maps:
-            area, rights = line.split()[:2]
-            begin, end = (int(part, 16) for part in area.split("-"))
-            if rights.startswith("rw"):
-                memory.seek(begin)
-                assert secret.encode() not in memory.read(end - begin)
+    one.suspend()  # what is read stays where it is
+    until(lambda: one.status() == psutil.STATUS_STOPPED, "it stands still")
+    try:
+        with open(f"/proc/{one.pid}/maps") as maps, open(f"/proc/{one.pid}/mem", "rb") as memory:
+            for line in maps:
+                area, rights = line.split()[:2]
+                begin, end = (int(part, 16) for part in area.split("-"))
+                if rights.startswith("rw"):
+                    memory.seek(begin)
+                    assert secret.encode() not in memory.read(end - begin)
+    finally:
+        one.resume()
 
 
 def test_a_process_that_leaves_the_tree_is_ended_with_the_run(home: Path, tmp_path: Path) -> None:
@@ -428,7 +460,7 @@ def test_they_go_with_the_agent(home: Path) -> None:
     warm_up(home)
     (one,) = server_processes(home)
     client.stop_agent(home)
-    until(lambda: not one.is_running() or one.status() == psutil.STATUS_ZOMBIE, "gone")
+    until(lambda: gone(one), "gone")
 
 
 def test_the_words_for_variables() -> None:
@@ -465,5 +497,5 @@ def test_nothing_is_started_where_nothing_is_loaded_ahead(home: Path, preload: l
 
 def test_a_request_that_cannot_be_understood_harms_nothing(home: Path) -> None:
     client.ensure_agent(home)
-    client.request(home, {"kind": "warm", "preload": 7}, wait=10.0)
+    client.request(home, {"kind": "warm", "preload": 7}, wait=PATIENCE)
     assert servers(home) == []

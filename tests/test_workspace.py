@@ -264,7 +264,7 @@ class TestCommandLine:
             workspaces.remove("team")
 
     def test_what_is_in_use_is_not_removed(self, home: Path) -> None:
-        run = running(submit_cell("import time\ntime.sleep(60)"))
+        run = running(submit_cell("import time\ntime.sleep(600)"))
         with pytest.raises(Conflict, match="1 runs of workspace 'default' are active"):
             workspaces.remove("default", force=True)
         run.cancel()

@@ -14,7 +14,7 @@ from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.sdk.submit import Request, submit
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.worker import process
-from tests.support import describe, finish, until
+from tests.support import PATIENCE, describe, finish, until
 
 
 def start(cell: str | None = None, *, warm: bool = True, preload: tuple[str, ...] = (), **options: Any) -> Run:
@@ -26,7 +26,7 @@ def start(cell: str | None = None, *, warm: bool = True, preload: tuple[str, ...
 
 def servers(home: Path) -> list[dict[str, Any]]:
     """The fork servers that the agent knows now."""
-    client.sync(home)
+    client.sync(home, wait=PATIENCE)
     found: list[dict[str, Any]] = client.queue_of(home)["warm"]
     return found
 

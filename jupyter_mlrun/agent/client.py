@@ -23,7 +23,7 @@ from jupyter_mlrun.rundir import dump_json, make_folder, read_json_if_there, rem
 from jupyter_mlrun.store.home import open_home
 from jupyter_mlrun.worker import process
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 _OURS_ALONE = ("JUPYTER_MLRUN_RUN_ID", "JUPYTER_MLRUN_RUN_DIR", "JUPYTER_MLRUN_EXPERIMENT", "AZUREML_RUN_ID")
 
 
@@ -123,6 +123,9 @@ def _start(home: Path) -> dict[str, Any]:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
+        who = agent_of(home)
+        if who is not None:  # it came up while this machine was too busy to hear of it
+            return who
         raise AgentError(f"the agent cannot be started: {problem}", hint=f"see {place.log}") from problem
     who = agent_of(home)
     if who is None:
@@ -168,11 +171,11 @@ def request(home: Path, what: dict[str, Any], *, wait: float | None = None) -> s
 
 
 def _wait_until_applied(place: AgentDir, path: Path, wait: float, *, restart: bool) -> None:
-    deadline = time.monotonic() + wait
+    patience = process.Patience(wait)
     look_again = 0.0
     while path.exists():
         now = time.monotonic()
-        if now > deadline:
+        if patience.over():
             raise AgentError(
                 f"the agent has not answered within {wait:g} s; the request stands", hint=f"see {place.log}"
             )
@@ -186,7 +189,7 @@ def _wait_until_applied(place: AgentDir, path: Path, wait: float, *, restart: bo
         time.sleep(0.005)
 
 
-def sync(home: Path, *, wait: float = 10.0) -> None:
+def sync(home: Path, *, wait: float = START_SECONDS) -> None:
     """Return when the agent (started if need be) has looked at every run after this call began."""
     ensure_agent(home)
     request(home, {"kind": "sync"}, wait=wait)
@@ -204,7 +207,7 @@ def queue_of(home: Path) -> dict[str, Any]:
     return {"slots": 0, "running": [], "waiting": {}, "details": {}, "warm": [], **found}
 
 
-def stop_agent(home: Path, *, when_idle: bool = False, wait: float = 30.0) -> bool:
+def stop_agent(home: Path, *, when_idle: bool = False, wait: float = START_SECONDS) -> bool:
     """Ask the agent to go; runs go on without it.  False where none ran."""
     who = agent_of(home)
     if who is None:
@@ -217,8 +220,8 @@ def stop_agent(home: Path, *, when_idle: bool = False, wait: float = 30.0) -> bo
 
 
 def _wait_until_gone(who: dict[str, Any], wait: float = START_SECONDS) -> None:
-    deadline = time.monotonic() + wait
+    patience = process.Patience(wait)
     while process.is_alive(who):
-        if time.monotonic() > deadline:
+        if patience.over():
             raise AgentError(f"the agent (pid {who['pid']}) does not go", hint=f"kill {who['pid']}: no run is harmed")
         time.sleep(0.01)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_mlrun._version import __version__
-from jupyter_mlrun.agent.client import AgentDir
+from jupyter_mlrun.agent.client import START_SECONDS, AgentDir, agent_of
 from jupyter_mlrun.agent.follow import Follower
 from jupyter_mlrun.errors import JupyterMLRunError
 from jupyter_mlrun.rundir import (
@@ -55,6 +55,7 @@ class Agent:
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
+            os.close(self.lock)
             if problem.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             return False
@@ -199,15 +200,13 @@ def main(argv: list[str]) -> int:
     home = Path(argv[0])
     agent = Agent(home)
     ready = _detach(agent.place)
-    # one that is about to leave holds the lock for a moment longer
-    for _ in range(200):
-        if agent.take_lock():
-            break
-        if agent.place.who.exists():
+    # one that is about to leave holds the lock for a moment longer, one that comes up says in a moment who it is; what
+    # a killed one said of itself is still there, and means nothing
+    patience = process.Patience(START_SECONDS / 2)
+    while not agent.take_lock():
+        if agent_of(home) is not None or patience.over():
             return 0
         time.sleep(0.02)
-    else:
-        return 0
     os.environ.pop("PYTHONPATH", None)
     try:
         agent.open()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 SYNC_EVERY = 2.0
 PATIENCE = 1.5  # seconds between two words about an input that takes long
 SLOWEST, FASTEST = 0.5, 0.02
+TOLD_SECONDS = 30.0  # for the agent to write down how a rank ended
 
 
 class Worker:
@@ -65,6 +66,8 @@ class Worker:
         self.limit = int(self.spec["limits"].get("max_log_bytes") or DEFAULT_LIMIT)
         self.grace = float(self.spec["limits"].get("stop_grace", 10.0))
         self.oom_before = process.oom_kills()
+        self.agent = os.getppid()
+        self._parents: Dict[int, Optional[int]] = {}  # of the ranks that were adopted, as last seen
         self.sampler = Sampler(self.run, self.grant.get("gpus") or ())
         self._next_sync = self._next_sample = self._next_word = 0.0
         self._wake_reader, self._wake_writer = os.pipe()
@@ -237,7 +240,10 @@ class Worker:
                     continue
                 end = dict(finish.rank_end(status), max_rss=usage.ru_maxrss * 1024)
                 end["not_started"] = not self.run.rank_exit(rank).exists()
-            elif rank not in self.own and not process.is_alive(who):
+            elif rank not in self.own:
+                self._parents[rank] = process.parent_of(who["pid"]) or self._parents.get(rank)
+                if process.is_alive(who):
+                    continue
                 end = self._end_of_adopted(rank)
             else:
                 continue
@@ -257,8 +263,9 @@ class Worker:
 
     def _end_of_adopted(self, rank: int) -> Dict[str, Any]:
         """The best witness: the agent that reaped it, else the rank's own note, else nobody."""
-        patience = time.monotonic() + 1.0
-        while time.monotonic() < patience:
+        # where the agent that started us is its parent, that has seen or will see how it ended
+        patience = process.Patience(TOLD_SECONDS if self._parents.get(rank) == self.agent else 1.0)
+        while not patience.over():
             reaped = read_json_if_there(self.run.reaped(rank))
             if reaped is not None:
                 return finish.rank_end(int(reaped["status"]))

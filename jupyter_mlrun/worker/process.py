@@ -72,6 +72,33 @@ def is_alive(who: Dict[str, Any]) -> bool:
     )
 
 
+def is_busy(pid: int) -> bool:
+    """Whether a process is at work, or would be if it had a core: it does not sleep, and nobody has stopped it."""
+    stat = _stat(pid)
+    return stat is not None and stat[0] in "RD"
+
+
+def parent_of(pid: int) -> Optional[int]:
+    """The parent of a process, be it a zombie; None when it is gone."""
+    stat = _stat(pid)
+    return stat[1] if stat else None
+
+
+class Patience:
+    """So many seconds between looks; of a pause in which the machine, or this process, stood still one is counted."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+        self._last = time.monotonic()
+
+    def over(self) -> bool:
+        """Whether they have passed."""
+        now = time.monotonic()
+        self.left -= min(now - self._last, 1.0)
+        self._last = now
+        return self.left <= 0
+
+
 def send(who: Dict[str, Any], number: int) -> bool:
     """Signal that very process; False when it is gone (its pid may be somebody else's by now)."""
     if not is_alive(who):
@@ -193,8 +220,8 @@ def end_tree(find: Callable[[], Set[int]], grace: float, *, first: int = signal.
         return 0
     signal_all(living, first)
     signal_all(living, signal.SIGCONT)  # a stopped process cannot obey
-    deadline = time.monotonic() + grace
-    while living and time.monotonic() < deadline:
+    patience = Patience(grace)
+    while living and not patience.over():
         time.sleep(0.02)
         reap()
         living = find()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mlrun.agent import client
+from jupyter_mlrun.agent import client, main
 from jupyter_mlrun.errors import StoreError
 from jupyter_mlrun.rundir import write_atomic
 from tests.support import describe, finish, kill_agent, log_of, submit_cell
@@ -21,6 +21,36 @@ def test_a_stale_socket_and_agent_file_are_replaced(home: Path) -> None:
     assert os.path.exists(client.AgentDir(home).socket)
     assert client.agent_of(home) is None
     assert str(finish(submit_cell("pass")).status) == "Completed"
+
+
+def test_what_a_killed_agent_said_of_itself_keeps_nobody_from_starting(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two start at once where one was killed: who comes second waits for the word of the first."""
+    finish(submit_cell("pass"))
+    kill_agent(home)
+    assert client.AgentDir(home).who.exists()
+    tried: list[str] = []
+
+    class Second(main.Agent):
+        def take_lock(self) -> bool:
+            tried.append("lock")
+            return len(tried) > 3
+
+        def open(self) -> None:
+            tried.append("open")
+
+        def run(self) -> None:
+            tried.append("run")
+            self.bell.close()
+            for fd in (self._wake_reader, self._wake_writer):
+                os.close(fd)
+
+    monkeypatch.setattr(main, "Agent", Second)
+    monkeypatch.setattr(main, "_detach", lambda _: os.open(os.devnull, os.O_WRONLY))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert main.main([str(home)]) == 0
+    assert tried == [*["lock"] * 4, "open", "run"]
 
 
 def test_a_folder_for_sockets_that_is_not_ours_alone_is_refused(home: Path) -> None:

@@ -248,6 +248,7 @@ def test_gc_beside_imports_takes_nothing_that_is_needed(place: WorkspaceDir, tmp
     worker = threading.Thread(target=collect)
     worker.start()
     try:
+        until(lambda: done, "gc has begun")
         for _ in range(5):
             import_(tmp_path / "a.zip", other)
             assert len(whole_runs(other.home)) == 2
@@ -256,7 +257,6 @@ def test_gc_beside_imports_takes_nothing_that_is_needed(place: WorkspaceDir, tmp
     finally:
         stop.set()
         worker.join()
-    assert done
 
 
 # ---- a full disk ---------------------------------------------------------------------------------------------
@@ -381,6 +381,7 @@ def test_a_copy_of_a_home_in_use_is_whole_or_says_what_is_not(home: Path, tmp_pa
     worker = threading.Thread(target=register_on)
     worker.start()
     try:
+        until(lambda: more, "models come")
         copies = [copy_of(home, tmp_path / f"copy {number}") for number in range(3)]
     finally:
         stop.set()
@@ -388,7 +389,6 @@ def test_a_copy_of_a_home_in_use_is_whole_or_says_what_is_not(home: Path, tmp_pa
         gate.touch()
     state = finish(busy)
     assert str(state.status) == "Completed", "the copying disturbed nothing"
-    assert more
     assert not upkeep.problems(home)
     for copy in copies:
         try:

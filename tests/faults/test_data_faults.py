@@ -28,7 +28,7 @@ LATER = 10 * upkeep.DAY
 
 # each of several processes does the same rounds; a folder that has a file of each is the barrier before a round
 WORKER = """
-import json, os, sys
+import json, os, sys, time
 from pathlib import Path
 from jupyter_mlrun.sdk import uploading
 from jupyter_mlrun.sdk.data import Dataset, Datastore, FileDataset, upload_data
@@ -36,7 +36,7 @@ from jupyter_mlrun.sdk.workspace import Workspace
 from jupyter_mlrun.store.registry import Versions
 
 home, base, number, rounds, processes, task = sys.argv[1:]
-workspace, base = Workspace("default", home=Path(home)), Path(base)
+workspace, base, parent = Workspace("default", home=Path(home)), Path(base), os.getppid()
 store = Datastore(workspace)
 
 def wait(turn):
@@ -44,7 +44,9 @@ def wait(turn):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / number).touch()
     while len(os.listdir(folder)) < int(processes):
-        os.sched_yield()
+        assert os.getppid() == parent, "nobody waits for this"
+        assert not (base / "failed").exists(), "another one has failed"
+        time.sleep(0.001)
 
 def same(turn):
     made = upload_data(workspace, base / f"same{turn}", "same", name="same", overwrite=True, progress=False)
@@ -72,9 +74,13 @@ def removing(turn):
     return made["version"], ""
 
 found = []
-for turn in range(int(rounds)):
-    wait(turn)
-    found.append(globals()[task](turn))
+try:
+    for turn in range(int(rounds)):
+        wait(turn)
+        found.append(globals()[task](turn))
+except BaseException:
+    (base / "failed").touch()
+    raise
 print(json.dumps(found))
 """
 
@@ -92,12 +98,9 @@ def at_once(workspace: Workspace, base: Path, task: str, rounds: int = ROUNDS) -
         subprocess.Popen([*words, str(n), str(rounds), str(PROCESSES), task], stdout=-1, stderr=-1, text=True)
         for n in range(PROCESSES)
     ]
-    found = []
-    for process in running:
-        out, error = process.communicate()
-        assert process.returncode == 0, error
-        found.append([(version, manifest) for version, manifest in json.loads(out)])
-    return found
+    said = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0] * PROCESSES, "\n".join(error for _, error in said)
+    return [[(version, manifest) for version, manifest in json.loads(out)] for out, _ in said]
 
 
 # ---- at once -------------------------------------------------------------------------------------------------

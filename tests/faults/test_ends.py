@@ -199,10 +199,14 @@ def test_outputs_and_logs_are_kept_even_when_made_anew(home: Path) -> None:
     until(lambda: not run.directory.work.exists(), "the working copy is gone")
 
 
-def test_several_ranks(home: Path) -> None:
+def test_several_ranks(home: Path, tmp_path: Path) -> None:
+    said = str(tmp_path / "said")
     cell = (
-        "import os, time\nprint(os.environ['RANK'], os.environ['WORLD_SIZE'])\n"
-        "if os.environ['RANK'] == '1': raise SystemExit(4)\ntime.sleep(600)"
+        "import os, time\nprint(os.environ['RANK'], os.environ['WORLD_SIZE'], flush=True)\n"
+        "if os.environ['RANK'] == '1':\n"
+        f"    while not os.path.exists({said!r}): time.sleep(0.01)\n"  # who fails ends the other
+        "    raise SystemExit(4)\n"
+        f"open({said!r}, 'w').close()\ntime.sleep(600)"
     )
     run = submit_cell(cell, procs=2, stop_grace=0.5)
     state = finish(run)
@@ -215,16 +219,17 @@ def test_several_ranks(home: Path) -> None:
 def test_deleted_interpreter_is_said(home: Path, tmp_path: Path) -> None:
     python = tmp_path / "python"
     shutil.copy(os.path.realpath(sys.executable), python)
-    first = submit_cell("pass")
-    finish(first)
+    first = running(submit_cell("import time\ntime.sleep(600)", max_concurrent=1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("jupyter_mlrun.sdk.environment.sys.executable", str(python))
         run = submit_cell("pass", max_concurrent=1)
-        python.unlink()
-        state = finish(run)
-    assert str(state.status) in ("Failed", "Completed")  # it may have started before the file went
-    if str(state.status) == "Failed":
-        assert "cannot start" in "\n".join(state.last_lines)
+    until(lambda: str(run.state.status) == "Queued", "it waits while the file goes")
+    python.unlink()
+    first.cancel()
+    finish(first)
+    state = finish(run)
+    assert str(state.status) == "Failed"
+    assert "cannot start" in "\n".join(state.last_lines)
 
 
 def test_no_agent_is_left_behind(home: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
-import time
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.index import listing
+from jupyter_mlrun.worker.process import Patience
 from tests.support import PATIENCE, finish, kill_agent, kill_worker, log_of, running, until
 
 OURS = "application/vnd.jupyter-mlrun.run+json"
@@ -41,8 +43,10 @@ HELLO = {"type": "hello", "view": "v", "have": None, "buckets": 300}
 class Kernel:
     """A kernel and a client that keeps every message of its outputs."""
 
-    def __init__(self, folder: Path) -> None:
-        self.manager = KernelManager(kernel_name="python3")
+    def __init__(self, folder: Path, sockets: Path) -> None:
+        # ports of TCP may be taken between their choice and their use
+        place = Path(tempfile.mkdtemp(prefix="k-", dir=sockets)) / "kernel.json"
+        self.manager = KernelManager(kernel_name="python3", transport="ipc", connection_file=str(place))
         self.manager.start_kernel(cwd=str(folder))
         self.client: BlockingKernelClient
         self.seen: list[Message] = []
@@ -57,25 +61,33 @@ class Kernel:
     def connect(self) -> None:
         self.client = self.manager.blocking_client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=PATIENCE)
+        self.client.wait_for_ready(timeout=None)  # it raises where the kernel has died
+
+    def hear(self, good: Callable[[Message], Any], what: str) -> Message:
+        """The next message of its outputs that is *good*; each is kept in ``seen``."""
+        patience = Patience(PATIENCE)
+        while not patience.over():
+            try:
+                message: Message = self.client.get_iopub_msg(timeout=1)
+            except queue.Empty:
+                continue
+            self.seen.append(message)
+            if good(message):
+                return message
+        raise AssertionError(f"never: {what}; the last: {self.seen[-3:]}")
 
     def execute(self, code: str, *, meanwhile: Callable[[], None] | None = None) -> list[Message]:
         """The messages of the cell *code*; *meanwhile* is called once it has said something."""
         asked = self.client.execute(code)
         found: list[Message] = []
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            message = self.client.get_iopub_msg(timeout=PATIENCE)
-            self.seen.append(message)
-            if message["parent_header"].get("msg_id") != asked:
-                continue
+        while True:
+            message = self.hear(lambda one: one["parent_header"].get("msg_id") == asked, f"the end of {code!r}")
             found.append(message)
             if meanwhile is not None and message["msg_type"] == "display_data":
                 meanwhile()
                 meanwhile = None
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 return found
-        raise AssertionError(f"{code!r} never ended: {found}")
 
     def say(self, code: str) -> str:
         """What a cell printed; fails where it raised."""
@@ -85,22 +97,18 @@ class Kernel:
 
     def updates(self, display_id: str, until_seen: str) -> list[str]:
         """The HTML of the updates of a display, up to the first that has *until_seen*."""
+
+        def is_of_it(message: Message) -> bool:
+            kind, content = message["msg_type"], message["content"]
+            of_it = kind in {"display_data", "update_display_data"}
+            return of_it and content.get("transient", {}).get("display_id") == display_id
+
         # some may have come while the cell ran
-        before = [m["content"] for m in self.seen if m["msg_type"] in {"display_data", "update_display_data"}]
-        of_it = [one for one in before if one.get("transient", {}).get("display_id") == display_id]
-        found = [one["data"]["text/html"] for one in of_it]
-        if found and until_seen in found[-1]:
-            return found
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            message = self.client.get_iopub_msg(timeout=PATIENCE)
-            content = message["content"]
-            if message["msg_type"] != "update_display_data" or content["transient"]["display_id"] != display_id:
-                continue
-            found.append(content["data"]["text/html"])
-            if until_seen in found[-1]:
-                return found
-        raise AssertionError(f"no update said {until_seen!r}; the last: {found[-1:]}")
+        found = [message["content"]["data"]["text/html"] for message in self.seen if is_of_it(message)]
+        while not found or until_seen not in found[-1]:
+            message = self.hear(is_of_it, f"an update that says {until_seen!r}")
+            found.append(message["content"]["data"]["text/html"])
+        return found
 
     def end(self) -> None:
         self.client.stop_channels()
@@ -115,14 +123,16 @@ def errors(messages: list[Message]) -> list[str]:
 
 
 @pytest.fixture
-def kernel(home: Path, tmp_path: Path) -> Iterator[Kernel]:
+def kernel(home: Path, tmp_path: Path, socket_folder: Path) -> Iterator[Kernel]:
     assert not home.exists()
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    made = Kernel(folder)
-    made.say("%load_ext jupyter_mlrun")
-    yield made
-    made.end()
+    made = Kernel(folder, socket_folder)
+    try:
+        made.say("%load_ext jupyter_mlrun")
+        yield made
+    finally:
+        made.end()
 
 
 @pytest.fixture
@@ -193,7 +203,7 @@ def test_a_run_outlives_what_happens_to_its_kernel(
     blow(kernel, run)
     if blow is not interrupt:
         # nothing that the kernel started stays behind
-        _, alive = psutil.wait_procs(below, timeout=10)
+        _, alive = psutil.wait_procs(below, timeout=PATIENCE)
         assert not alive, alive
     completes(run, gate)
     assert the_run(home) == run
@@ -236,15 +246,14 @@ def test_output_is_html_that_follows_the_run_to_its_end(kernel: Kernel, home: Pa
 def frames_until(kernel: Kernel, good: Callable[[Any], Any], what: str) -> list[Any]:
     """The live view's messages up to the first that is *good*."""
     found: list[Any] = []
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        message = kernel.client.get_iopub_msg(timeout=PATIENCE)
-        data = message["content"].get("data", {})
-        if message["msg_type"] == "comm_msg" and data.get("method") == "custom":
-            found.append(data["content"])
-            if good(found[-1]):
-                return found
-    raise AssertionError(f"never: {what}; the last: {found[-1:]}")
+
+    def is_of_it(message: Message) -> bool:
+        data = message["content"].get("data", {}) if message["msg_type"] == "comm_msg" else {}
+        return bool(data.get("method") == "custom")
+
+    while not found or not good(found[-1]):
+        found.append(kernel.hear(is_of_it, what)["content"]["data"]["content"])
+    return found
 
 
 def comm_of_view(messages: list[Message]) -> str:

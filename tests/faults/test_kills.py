@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from jupyter_mlrun.agent import client
+from jupyter_mlrun.rundir import dump_json, write_once
 from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.index import listing
+from jupyter_mlrun.worker import process
+from jupyter_mlrun.worker.main import Worker
+from tests.runs import recorded_run
 from tests.support import describe, finish, kill_agent, kill_worker, log_of, running, submit_cell, until, workers
 
 # prints as far as it is let, so that a kill can be put at a known place without waiting for time to pass
@@ -60,7 +65,7 @@ def test_a_killed_agents_runs_are_adopted_at_once(home: Path, tmp_path: Path) ->
     for run in runs:
         running(run)
     kill_agent(home)
-    client.sync(home, wait=10)
+    client.sync(home)
     assert all(len(workers(run)) == 1 for run in runs), "workers that live are not replaced"
     for run in runs:
         run.cancel()
@@ -97,3 +102,34 @@ def test_killed_rank_seen_by_the_agent_alone(home: Path) -> None:
     os.kill(rank, signal.SIGSEGV)
     state = finish(run)
     assert (str(state.status), state.signal) == ("Failed", signal.SIGSEGV), describe(run)
+
+
+@pytest.mark.parametrize("parent", ["the agent", "nobody here"])
+def test_a_busy_agent_is_waited_for_by_whom_it_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch, parent: str
+) -> None:
+    """The agent reaps the orphan and writes down how it ended, be it five seconds later."""
+    run = recorded_run(WorkspaceDir(home, "default").make())
+    worker = Worker(str(run.path), 2, "")
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    worker.pids[0] = process.identity(child)
+    until(lambda: not process.is_alive(worker.pids[0]), "a zombie, which its parent has not seen yet")
+    worker.agent = os.getpid() if parent == "the agent" else 1
+    clock = [time.monotonic()]
+
+    def sleep(_: float) -> None:
+        clock[0] += 0.5
+        if clock[0] > begun + 5:
+            write_once(run.reaped(0), dump_json({"status": int(signal.SIGSEGV), "time": 0}))
+
+    begun = clock[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: clock[0])
+        patch.setattr(time, "sleep", sleep)
+        patch.setattr(process, "reap", dict)
+        worker.see_ends()
+    os.waitpid(child, 0)
+    assert worker.ends[0]["signal"] == (signal.SIGSEGV if parent == "the agent" else None)
+    assert worker.ends[0].get("unseen", False) == (parent != "the agent")

@@ -149,7 +149,9 @@ def killed_at_random(folder: Path, after: int) -> int:
         os.close(writing)
         told = b""
         while len(told) < after * 8:
-            told += os.read(reading, 1 << 16)
+            more = os.read(reading, 1 << 16)
+            assert more, "it ended by itself"
+            told += more
         process.send_signal(signal.SIGKILL)
         while more := os.read(reading, 1 << 16):
             told += more
@@ -228,24 +230,35 @@ print(writer.dropped)
 def test_a_reader_beside_a_writer_sees_every_point_once(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "metrics"
     code = START + "writer = segment.for_process()\nimport threading\n"
+    # the writers stop at two places until the reader has seen what there is: it reads while they write
     code += """
+gates = {10_000: threading.Barrier(4), 20_000: threading.Barrier(4)}
 def work(thread):
     for step in range(30_000):
+        if step in gates: gates[step].wait()
         writer.log(f"m{thread}", step, step)
         if step % 5 == 0:
             writer.log_row({"a": step, "b": thread, "c": 0.5, "d": None, "e": "x"}, step)
 threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
 for thread in threads: thread.start()
+for gate in gates.values():
+    if sys.stdin.readline(): gate.wait()
 for thread in threads: thread.join()
 """
     environment = {**os.environ, segment.RUN_DIR: str(folder.parent)}
     reader, seen, rounds = MetricReader(folder), 0, 0
-    with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
+    gates = [10_000, 20_000]
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
         while process.poll() is None:
             reader.refresh()
             now = sum(len(reader.series(name)) for name in reader.names())
             assert now >= seen
             seen, rounds = now, rounds + 1
+            if gates and all(len(reader.series(f"m{n}")) == gates[0] for n in range(3) if f"m{n}" in reader.names()):
+                del gates[0]
+                process.stdin.write("on\n")
+                process.stdin.flush()
     reader.refresh()
     found: dict[str, Any] = {name: sorted(reader.series(name).objects) for name in ("m0", "m1", "m2")}
     assert found == {name: list(range(30_000)) for name in found}

@@ -20,7 +20,7 @@ from jupyter_mlrun.errors import StoreError
 from jupyter_mlrun.store.cells import progress
 from jupyter_mlrun.ui.view import as_text
 from tests.notebooks import execute, executed, submit_notebook, write
-from tests.support import describe, finish, log_of, until
+from tests.support import PATIENCE, describe, ended, finish, log_of, until
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,8 @@ def test_a_notebook_that_is_stopped_is_saved(tmp_path: Path, how: str) -> None:
         "print('one')",
         "print('two')\nopen('outputs/ready', 'w').write('x')\nwhile True: pass",
     )
-    run = submit_notebook(path, time=8 if how == "limit" else None)
+    # nobody waits so long: it ends when the notebook is saved
+    run = submit_notebook(path, time=30 if how == "limit" else None, stop_grace=PATIENCE)
     if how == "stop":
         until((run.directory.outputs / "ready").exists, "the cell")
         run.cancel()
@@ -144,12 +145,13 @@ def test_a_kernel_that_ignores_sigterm_is_saved_and_ended(tmp_path: Path) -> Non
         "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf')\n"
         "open('outputs/pid', 'w').write(str(os.getpid()))\nwhile True: pass",
     )
-    run = submit_notebook(path, stop_grace=1.0)
+    run = submit_notebook(path, stop_grace=5.0)
     place = run.directory.outputs / "pid"
     until(lambda: place.exists() and place.read_text(), "the kernel's pid")
     run.cancel()
+    kernel = int(place.read_text())
     assert str(finish(run).status) == "Canceled"
-    assert not psutil.pid_exists(int(place.read_text()))
+    assert ended(kernel)
     assert executed(run)["cells"][0]["outputs"][0]["text"] == "deaf\n"
 
 
@@ -166,7 +168,7 @@ def test_papermill_outside_of_a_run_obeys_sigterm(tmp_path: Path) -> None:
     until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "the kernel's pid")
     child.terminate()
     assert child.wait() == -signal.SIGTERM
-    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    assert ended(int((tmp_path / "pid").read_text()))
     saved = json.loads((tmp_path / "out.ipynb").read_text())
     assert saved["cells"][0]["metadata"]["papermill"]["status"] == "failed"
     (run,) = Experiment(Workspace(), "in").get_runs()

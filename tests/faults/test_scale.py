@@ -14,7 +14,7 @@ import pytest
 from jupyter_mlrun.agent import client
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.index import listing
-from tests.support import finish, running, submit_cell, until
+from tests.support import PATIENCE, finish, running, submit_cell, until
 
 SUBMITTER = """
 import json, sys
@@ -55,27 +55,27 @@ def test_many_submitters_one_home(home: Path, kernels: int, each: int) -> None:
     rows = listing(place)
     assert {row.run_id for row in rows} == set(ids)
     assert Counter(row.status for row in rows) == {"Completed": kernels * each}
-    assert len(agents(home)) == 1
+    until(lambda: len(agents(home)) == 1, "one agent: a second one would stay")
 
 
 def test_a_hundred_starters_make_one_agent(home: Path) -> None:
     code = f"from pathlib import Path; from jupyter_mlrun.agent import client; client.ensure_agent(Path({str(home)!r}))"
     started = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(20)]
     assert [process.wait() for process in started] == [0] * 20
-    assert len(agents(home)) == 1
+    until(lambda: len(agents(home)) == 1, "one agent: a second one would stay")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_thousand_queued_runs_cost_one_agent(home: Path) -> None:
     first = running(submit_cell("import time\ntime.sleep(3600)", max_concurrent=1))
-    before = len(psutil.pids())
     made = [submit_cell("pass", max_concurrent=1) for _ in range(1000)]
-    client.sync(home, wait=120)
+    client.sync(home, wait=2 * PATIENCE)
     who = client.agent_of(home)
     assert who is not None
-    assert psutil.Process(who["pid"]).memory_info().rss < 100e6
-    assert len(psutil.pids()) - before < 20
+    agent = psutil.Process(who["pid"])
+    assert agent.memory_info().rss < 100e6
+    assert len(agent.children(recursive=True)) < 20
     waiting = client.queue_of(home)["waiting"]
     assert len(waiting) == 1000
     assert waiting[made[-1].id].startswith("999 ahead of it")
