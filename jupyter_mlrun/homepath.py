@@ -26,6 +26,14 @@ def default_home() -> Path:
     return (base / "jupyter_mlrun").absolute()
 
 
+def shown(path: Path) -> str:
+    """*path* as its owner would write it; the account's name stays out of notebooks that others see."""
+    try:
+        return f"~/{path.relative_to(Path.home())}" if Path.home() != Path(path.anchor) else str(path)
+    except (ValueError, RuntimeError):  # elsewhere; no home folder is known
+        return str(path)
+
+
 def _home_folder() -> Path:
     try:
         return Path.home()

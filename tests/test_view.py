@@ -188,3 +188,13 @@ def test_a_huge_log_makes_no_huge_view() -> None:
     assert len(cut) <= view.LOG_CHARS + 100
     assert cut.endswith("\nlast")
     assert view._cut("a\n  b\n\nc\n") == "a\n  b\n\nc"
+
+
+def test_a_shared_notebook_does_not_tell_whose_it_was(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(home, status("Queued"))
+    assert str(run.path) in view.as_text(run)
+    monkeypatch.setenv("HOME", str(home.parent))
+    where = f"~/{run.path.relative_to(home.parent)}"
+    for seen in (view.as_text(run), " ".join(parsed(view.as_html(run)).words)):
+        assert where in seen
+        assert str(home) not in seen

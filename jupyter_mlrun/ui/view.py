@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mlrun import homepath
 from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import cells, runs, text
 from jupyter_mlrun.store.livemetrics import LiveReader
@@ -132,7 +133,7 @@ def _text(seen: Look) -> str:
     lines += [f"  ! {warning}" for warning in seen.warnings()]
     if seen.log:
         lines += ["  last lines of the log:", *(f"    {line}" for line in seen.log.splitlines()[-10:])]
-    lines.append(f"  {seen.run.path}")
+    lines.append(f"  {_t(homepath.shown(seen.run.path))}")
     return _whole("\n".join(lines))
 
 
@@ -156,7 +157,7 @@ def _html(seen: Look) -> str:
     if seen.log:
         label = 'tabindex="0" role="region" aria-label="last lines of the log"'
         parts.append(f'<div class="mlr-log" {label}><pre>{_e(seen.log)}</pre></div>')
-    parts.append(f'<div class="mlr-foot">{_e(str(seen.run.path))}</div></div>')
+    parts.append(f'<div class="mlr-foot">{_e(homepath.shown(seen.run.path))}</div></div>')
     return "".join(parts)
 
 
