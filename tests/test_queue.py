@@ -127,6 +127,7 @@ def test_a_queue_in_which_nothing_changed_is_not_worked_through_again(monkeypatc
         return plan(asks, *rest, **more)
 
     monkeypatch.setattr(schedule, "plan", counted)
+    monkeypatch.setattr(schedule, "AGAIN_SECONDS", 1e9)  # however long the next lines take
     scheduler = schedule.Scheduler(CPU)
     specs = [Spec(f"r{n}", "e", "w", float(n), {}, "script", None, [], None, "", {}) for n in range(3)]
     held = [Lease("x"), Lease("y")]

@@ -318,7 +318,11 @@ def test_another_process_waits_for_it(home: Path) -> None:
     run = start()
     wait = f"Run.get(Workspace(), {run.id!r}).wait_for_completion(show_output=True)"
     code = f"from jupyter_mlrun import Run, Workspace\n{wait}"
-    waiter = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # what is not flushed is not seen, but where this variable hides it
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    waiter = subprocess.Popen(
+        [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert waiter.stdout
     assert waiter.stderr
     with waiter.stdout, waiter.stderr:

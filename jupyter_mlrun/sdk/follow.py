@@ -57,6 +57,7 @@ def follow(run: Run, stream: TextIO | None, *, until: Callable[[RunState], bool]
     if stream is not None:
         stream.write(f"RunId: {spec.run_id}\nWeb View: {run.get_portal_url()}\n\n")
         stream.write(f"Streaming {log.relative_to(run.path)}\n{'=' * 40}\n\n")
+        stream.flush()  # a run that prints nothing for long is seen to be followed
     next_check = 0.0
     while True:
         state = run.state
