@@ -7,6 +7,7 @@ does.  Pictures go to tests/browser/screenshots/ (git-ignored).
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -21,7 +22,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests import patient
+from tests.support import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -36,6 +40,8 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 SECONDS = 1000  # Playwright counts in milliseconds
+LONG = 2 * PATIENCE  # the browser's clock goes on while the machine stands still
+expect.set_options(timeout=LONG * SECONDS)
 # the "notified about Jupyter news?" pop-up covers the page, and asks the network
 NO_NEWS = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
 
@@ -68,27 +74,27 @@ class Lab:
     def goto(self, path: str = "") -> None:
         """Load JupyterLab afresh, at *path* under /lab (``tree/NAME`` opens a file)."""
         self.page.goto(f"{self.server.url}/lab/{path}?token={self.server.token}&reset")
-        self.page.wait_for_function("window.jupyterapp !== undefined", timeout=60 * SECONDS)
+        self.page.wait_for_function("window.jupyterapp !== undefined")
         self.page.evaluate("async () => { await window.jupyterapp.restored; }")
 
     def open(self, name: str) -> None:
         """Open the notebook *name* and wait until its kernel is idle."""
         self.goto(f"tree/{name}")
-        self.page.wait_for_selector("#jp-main-dock-panel .jp-Notebook", timeout=60 * SECONDS)
+        self.page.wait_for_selector("#jp-main-dock-panel .jp-Notebook")
         # the indicator in the toolbar says "idle" before the kernel has answered for the first time
         idle = """() => {
           const context = window.jupyterapp.shell.currentWidget?.sessionContext;
           return context?.isReady && context.session?.kernel?.info !== undefined
             && context.session.kernel.status === 'idle';
         }"""
-        self.page.wait_for_function(idle, timeout=60 * SECONDS)
+        self.page.wait_for_function(idle)
 
     def execute(self, command: str, **args: Any) -> Any:
         """Execute a command of JupyterLab and return what it gives, once it is done."""
         script = "async ([id, args]) => { const r = await window.jupyterapp.commands.execute(id, args);"
         return self.page.evaluate(script + " return r === undefined ? null : String(r); }", [command, args])
 
-    def run_notebook(self, name: str, *, timeout: float = 60) -> None:
+    def run_notebook(self, name: str) -> None:
         """Open the notebook *name*, run all its cells, and wait until none is running or queued."""
         self.open(name)
         # not awaited: sent while the kernel starts, it may never settle, and evaluate has no time-out
@@ -98,7 +104,7 @@ class Lab:
           const prompts = cells.map(c => c.querySelector('.jp-InputPrompt')?.textContent ?? '');
           return prompts.some(p => /\\d/.test(p)) && !prompts.some(p => p.includes('*'));
         }"""
-        self.page.wait_for_function(done, timeout=timeout * SECONDS)
+        self.page.wait_for_function(done)
 
     def screenshot(self, name: str) -> Path:
         """A picture of the page, for people: tests/browser/screenshots/NAME.png."""
@@ -108,11 +114,23 @@ class Lab:
         return path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test here may wait several times for what takes long on a machine that does much else."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody has, below those that the system gives to whoever asks for any: kernels, connections."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 def environment(base: Path, home: Path) -> dict[str, str]:
@@ -134,7 +152,7 @@ def command(port: int, token: str, notebooks: Path) -> list[str]:
     return [
         *(
             sys.executable,
-            "-m",
+            patient.PROGRAM,
             "jupyterlab",
             "--no-browser",
             "--allow-root",
@@ -178,7 +196,7 @@ def serving(command: list[str], base: Path, home: Path, sign: str) -> Iterator[s
     reader = threading.Thread(target=copy_until_end, args=(process.stdout, log, sign.encode(), up), daemon=True)
     reader.start()
     try:
-        assert up.wait(60), f"the server did not come up:\n{log.read_text()[-3000:]}"
+        assert up.wait(LONG), f"the server did not come up:\n{log.read_text()[-3000:]}"
         yield process
     finally:
         end(process)
@@ -213,10 +231,10 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM shuts the kernels down too; only a server that ignores it is killed with its session."""
     process.terminate()
     try:
-        process.wait(20)
+        process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait()
 
 
 def chromium() -> str | None:
@@ -233,7 +251,17 @@ def browser() -> Iterator[Browser]:
             pytest.fail(f"{reason} (in CI it must not be missing)")
         pytest.skip(reason)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, headless=True, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=program, headless=True, args=CHROMIUM_FLAGS, timeout=LONG * SECONDS
+        )
+        make = browser.new_context
+
+        def new_context(**options: Any) -> BrowserContext:
+            context = make(**options)
+            context.set_default_timeout(LONG * SECONDS)
+            return context
+
+        browser.new_context = new_context  # type: ignore[method-assign]  # all that tests make is patient
         yield browser
         browser.close()
 

@@ -15,6 +15,7 @@ from tornado.web import Application
 from tornado.websocket import WebSocketClosedError, WebSocketHandler, websocket_connect
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "te", "trailer"}
+LONG = 600.0  # it gives nothing up: those at its ends do
 
 
 class Forward(WebSocketHandler):
@@ -32,12 +33,13 @@ class Forward(WebSocketHandler):
             asked = self.request.headers.get("Sec-WebSocket-Protocol", "")
             protocols = [one.strip() for one in asked.split(",") if one.strip()]
             self.other = await websocket_connect(
-                HTTPRequest(f"ws://{to}", headers=self._heads()), subprotocols=protocols
+                HTTPRequest(f"ws://{to}", headers=self._heads(), connect_timeout=LONG), subprotocols=protocols
             )
             return
         asking = HTTPRequest(
             f"http://{to}", method=self.request.method or "GET", headers=self._heads(), body=self.request.body or None,
-            allow_nonstandard_methods=True, follow_redirects=False, decompress_response=False, request_timeout=100,
+            allow_nonstandard_methods=True, follow_redirects=False, decompress_response=False,
+            request_timeout=LONG, connect_timeout=LONG,
         )  # fmt: skip
         answer = await AsyncHTTPClient().fetch(asking, raise_error=False)
         self.clear()

@@ -13,16 +13,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route
 
-from .conftest import SCREENSHOTS, SECONDS
+from .conftest import SCREENSHOTS
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO = ROOT / "build/demo"
 PICTURES = Path(os.environ.get("LIVE_VIEW_PICTURES", SCREENSHOTS))
 KINDS = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
 SITE = "https://live-view.test/"
-expect.set_options(timeout=15 * SECONDS)  # other work may share the machine
 
 
 @dataclass
@@ -47,9 +46,7 @@ class Demo:
 
     def until(self, script: str, argument: Any = None) -> None:
         """Wait until ``(feed, argument) => …`` is true."""
-        self.page.wait_for_function(
-            f"argument => ({script})(window.demo.feed, argument)", arg=argument, timeout=15 * SECONDS
-        )
+        self.page.wait_for_function(f"argument => ({script})(window.demo.feed, argument)", arg=argument)
 
     def heard(self, kind: str) -> list[dict[str, Any]]:
         """What the view said, of one type."""
@@ -59,6 +56,17 @@ class Demo:
     def drawn(self) -> None:
         """Wait until two frames were drawn: what was told before is on the page."""
         self.page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+
+    def rests(self, selector: str) -> None:
+        """Wait until what scrolls there has come to rest: a wheel's turn is drawn out over many frames."""
+        self.page.locator(selector).first.evaluate(
+            """async place => {
+              for (let [still, last] = [0, null]; still < 20; last = place.scrollTop) {
+                still = place.scrollTop === last ? still + 1 : 0;
+                await new Promise(requestAnimationFrame);
+              }
+            }"""
+        )
 
     def picture(self, name: str) -> None:
         """A picture of the page, for people."""

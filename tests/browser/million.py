@@ -12,8 +12,6 @@ from playwright.sync_api import expect
 from jupyter_mlrun.rundir import write_new
 from jupyter_mlrun.worker.segment import MetricWriter
 
-from .latency import SECONDS
-
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -101,7 +99,7 @@ def opened(stage: Stage, run: RunDir, what: str) -> Opened:
     page, server = context.new_page(), stage.server
     try:
         page.goto(f"{server.url}/jupyter-mlrun/runs/{run.run_id}?token={server.token}#charts")
-        page.wait_for_function("window.seen.shown > 0", timeout=60 * SECONDS)
+        page.wait_for_function("window.seen.shown > 0")
         script, asked, shown = page.evaluate(f"[{SCRIPT}, window.seen.asked, window.seen.shown]")
         zooms = _zoom(page)
         load = os.getloadavg()[0]
@@ -116,19 +114,19 @@ def _zoom(page: Page) -> list[float]:
     for number in range(1, ZOOMS + 1):
         time.sleep(0.1)
         page.keyboard.press("+")
-        page.wait_for_function("n => window.seen.zooms.length === n", arg=number, timeout=30 * SECONDS)
+        page.wait_for_function("n => window.seen.zooms.length === n", arg=number)
     found: list[float] = page.evaluate("window.seen.zooms")
     return found
 
 
 def _rows(page: Page) -> int:
     page.get_by_role("tab", name="Logs").click()
-    expect(page.locator(".row").last).to_have_attribute("data-n", str(MANY), timeout=30 * SECONDS)
+    expect(page.locator(".row").last).to_have_attribute("data-n", str(MANY))
     most = 0
     for part in (0.0, 0.5, 0.123456, 1.0):
         page.locator(".pane").evaluate("(e, part) => e.scrollTo(0, part * (e.scrollHeight - e.clientHeight))", part)
         page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
-        page.wait_for_function("() => !document.querySelector('.row[data-missing]')", timeout=30 * SECONDS)
+        page.wait_for_function("() => !document.querySelector('.row[data-missing]')")
         shown = page.locator(".row").evaluate_all("all => all.map(row => [Number(row.dataset.n), row.textContent])")
         assert all(text.endswith(f"line {number} of the log") for number, text in shown), shown[:2]
         most = max(most, len(shown))

@@ -13,6 +13,7 @@ from jupyter_mlrun.states import Status
 from jupyter_mlrun.store import runs
 from jupyter_mlrun.worker.segment import MetricWriter
 from tests.runs import ended_run, recorded_run
+from tests.support import until
 
 from . import axe
 from .live import Demo, demo
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from .conftest import Lab, Server
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.browser
 __all__ = ["demo", "place", "played"]
 
 LIGHT, DARK, CONTRAST = "JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"
@@ -70,7 +71,7 @@ def clean(found: dict[str, list[str]]) -> None:
 def test_the_sidebar(lab: Lab, place: WorkspaceDir) -> None:
     made = runs_of_all_kinds(place, "access")
     lab.goto()
-    expect(lab.page.locator(".jp-Launcher")).to_be_visible(timeout=30_000)
+    expect(lab.page.locator(".jp-Launcher")).to_be_visible()
     shown = sidebar(lab, "access")
     expect(line(shown, "it goes on").locator(".metric")).to_contain_text("loss")
     line(shown, "it goes on").click()
@@ -224,6 +225,21 @@ FITS = """() => {
 }"""
 
 
+def fits(lab: Lab) -> None:
+    """Wait until the panel has found its form, and everything in it its place."""
+    found: list[str] = ["not looked at"]
+
+    def look() -> bool:
+        found[:] = lab.page.evaluate(FITS)
+        return not found
+
+    try:
+        until(look, "everything is within reach")
+    except AssertionError:
+        assert found == []
+        raise
+
+
 @pytest.mark.parametrize(
     ("width", "height", "sidebar_width"),
     [
@@ -237,7 +253,7 @@ def test_everything_is_within_reach(
 ) -> None:
     played.total = 300
     lab.goto()
-    expect(lab.page.locator(".jp-Launcher")).to_be_visible(timeout=30_000)
+    expect(lab.page.locator(".jp-Launcher")).to_be_visible()
     # letters of twice the size leave half the room
     lab.page.set_viewport_size({"width": width, "height": height})
     shown = sidebar(lab, "")
@@ -249,10 +265,10 @@ def test_everything_is_within_reach(
     lines.nth(1).click(modifiers=["Shift"])
     expect(shown.get_by_role("toolbar", name="What can be done")).to_be_visible()
     lab.screenshot(f"access-room-{width}-{sidebar_width or 'own'}")
-    assert lab.page.evaluate(FITS) == []
+    fits(lab)
     lab.page.keyboard.press("End")
     expect(lab.page.locator(":focus")).to_be_in_viewport()
     played.down = True
     played.sockets[-1].close()
     expect(shown.get_by_text("Not connected to the server")).to_be_visible()
-    assert lab.page.evaluate(FITS) == []
+    fits(lab)

@@ -24,10 +24,8 @@ from .test_lab import notebook
 if TYPE_CHECKING:
     from .conftest import Lab, Server
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.browser
 
-SECONDS = 1000
-expect.set_options(timeout=15 * SECONDS)  # other work may share the machine
 HOSTILE = '<img src=x onerror="window.pwned=1">'
 OPEN = "jupyter-mlrun:open-run"
 COMPARE = "jupyter-mlrun:compare"
@@ -68,7 +66,7 @@ def tab_of(lab: Lab, title: str) -> Locator:
 
 def reload(lab: Lab) -> None:
     lab.page.reload()
-    lab.page.wait_for_function("window.jupyterapp !== undefined", timeout=60 * SECONDS)
+    lab.page.wait_for_function("window.jupyterapp !== undefined")
 
 
 def keeps(lab: Lab, name: str) -> Any:
@@ -80,7 +78,8 @@ def keeps(lab: Lab, name: str) -> Any:
         layout = json.loads(asked.post_data or "{}").get("data", {}).get("layout-restorer:data", {})
         return name in json.dumps(layout.get("main", {}))
 
-    return lab.page.expect_request(is_it, timeout=30 * SECONDS)
+    # a page that is loaded again at once takes back what is still on its way
+    return lab.page.expect_request_finished(is_it)
 
 
 def logged(run: RunDir, *values: float) -> MetricWriter:
@@ -134,7 +133,7 @@ def test_the_command_opens_a_run_and_all_its_tabs_work(lab: Lab, place: Workspac
     lab.goto()
     lab.execute(OPEN, run=run.run_id)
     shown = document(lab)
-    expect(shown.locator(".head .name")).to_have_text("the parent", timeout=30 * SECONDS)
+    expect(shown.locator(".head .name")).to_have_text("the parent")
     tab = tab_of(lab, "the parent")
     expect(tab).to_have_attribute("title", re.compile(f"the parent · Completed · {run.run_id}"))
     expect(tab.locator(".lm-TabBar-tabIcon svg")).to_be_visible()
@@ -156,7 +155,7 @@ def test_the_sidebar_opens_it_and_a_reload_brings_it_back(lab: Lab, place: Works
     run = ended_run(place, experiment="reopened", display_name="comes back")
     other = ended_run(place, experiment="reopened", number=1, display_name="beside it")
     lab.goto()
-    expect(lab.page.locator(".jp-Launcher")).to_be_visible(timeout=30 * SECONDS)
+    expect(lab.page.locator(".jp-Launcher")).to_be_visible()
     lab.execute("jupyter-mlrun:show-runs")
     panel = lab.page.locator(".mlr-panel")
     panel.get_by_role("searchbox").fill("reopened")
@@ -165,8 +164,8 @@ def test_the_sidebar_opens_it_and_a_reload_brings_it_back(lab: Lab, place: Works
     with keeps(lab, "jupyter-mlrun-compare:"):
         lab.execute(COMPARE, runs=[run.run_id, other.run_id])
     reload(lab)
-    expect(tab_of(lab, "Compare 2 runs")).to_be_visible(timeout=30 * SECONDS)
-    expect(lab.page.locator(".mlr-compare")).to_contain_text("beside it", timeout=30 * SECONDS)
+    expect(tab_of(lab, "Compare 2 runs")).to_be_visible()
+    expect(lab.page.locator(".mlr-compare")).to_contain_text("beside it")
     tab_of(lab, "comes back").click()
     expect(document(lab).locator(".head .name")).to_have_text("comes back")
     expect(lab.page.locator(DOCUMENT)).to_have_count(2)
@@ -178,7 +177,7 @@ def test_one_that_is_opened_while_the_layout_comes_back_stays(lab: Lab, place: W
     first = ended_run(place, experiment="early", display_name="was open")
     early = ended_run(place, experiment="early", number=1, display_name="opened early")
     lab.goto()
-    expect(lab.page.locator(".jp-Launcher")).to_be_visible(timeout=30 * SECONDS)
+    expect(lab.page.locator(".jp-Launcher")).to_be_visible()
     with keeps(lab, f"jupyter-mlrun-run:{first.run_id}"):
         lab.execute(OPEN, run=first.run_id)
     # the moment in which a hasty user finds the command
@@ -193,7 +192,7 @@ def test_one_that_is_opened_while_the_layout_comes_back_stays(lab: Lab, place: W
     )
     reload(lab)
     lab.page.evaluate("async () => { await window.jupyterapp.restored; }")
-    expect(document(lab).locator(".head .name")).to_have_text("opened early", timeout=30 * SECONDS)
+    expect(document(lab).locator(".head .name")).to_have_text("opened early")
     expect(tab_of(lab, "was open")).to_be_visible()
 
 
@@ -237,7 +236,7 @@ def test_hostile_names_are_text_in_light_and_dark(lab: Lab, place: WorkspaceDir)
     lab.goto()
     lab.execute(OPEN, run=run.run_id)
     shown = document(lab)
-    expect(shown.locator(".head .name")).to_have_text(HOSTILE, timeout=30 * SECONDS)
+    expect(shown.locator(".head .name")).to_have_text(HOSTILE)
     expect(tab_of(lab, HOSTILE)).to_be_visible()
     for theme, word in (("JupyterLab Dark", "dark"), ("JupyterLab Light", "light")):
         lab.execute(THEME, theme=theme)
@@ -272,10 +271,10 @@ def stopped(lab: Lab, name: str) -> None:
     """Open the run's document beside its notebook, and stop it there."""
     lab.page.evaluate(OPEN_OURS.format(url=lab.server.url), name)
     shown = document(lab).filter(has_text=name)
-    expect(shown.locator(".pill")).to_have_text("Running", timeout=30 * SECONDS)
+    expect(shown.locator(".pill")).to_have_text("Running")
     shown.get_by_role("button", name="Stop this run").click()
     shown.get_by_role("button", name="Stop it").click()
-    expect(shown.locator(".pill")).to_have_text("Canceled", timeout=30 * SECONDS)
+    expect(shown.locator(".pill")).to_have_text("Canceled")
 
 
 def test_stop_while_the_kernel_is_busy_and_after_it_died(lab: Lab) -> None:
@@ -284,9 +283,9 @@ def test_stop_while_the_kernel_is_busy_and_after_it_died(lab: Lab) -> None:
     lab.open("stops.ipynb")
     lab.page.evaluate(BUSY)
     prompts = lab.page.locator(".jp-CodeCell .jp-InputPrompt")
-    expect(prompts.nth(2)).to_have_text("[3]:", timeout=30 * SECONDS)  # both are submitted
+    expect(prompts.nth(2)).to_have_text("[3]:")  # both are submitted
     expect(prompts.nth(3)).to_have_text("[*]:")
     stopped(lab, "busy")
-    assert lab.page.evaluate("window.kernel.status") == "busy"
+    lab.page.wait_for_function("window.kernel.status === 'busy'")
     lab.page.evaluate("async () => { await window.kernel.shutdown(); }")
     stopped(lab, "orphan")

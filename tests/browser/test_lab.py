@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from .conftest import Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.browser
 
 
 def notebook(*cells: str) -> str:

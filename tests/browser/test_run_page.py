@@ -19,8 +19,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from jupyter_mlrun.server.pages import STATIC
+from tests import patient
 
-from .conftest import SCREENSHOTS, SECONDS, copy_until_end, end, environment, free_port
+from .conftest import LONG, SCREENSHOTS, copy_until_end, end, environment, free_port
 
 pytestmark = pytest.mark.browser
 PICTURES = Path(os.environ.get("RUN_PAGE_PICTURES", SCREENSHOTS))
@@ -86,9 +87,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home, log, port, token = base / "a home", base / "server.log", free_port(), secrets.token_hex(16)
     env = environment(base, home)
     seed = [sys.executable, str(Path(__file__).with_name("seeded.py")), str(base / "project")]
-    made = subprocess.run(seed, env=env, capture_output=True, text=True, check=True, timeout=100)
+    made = subprocess.run(seed, env=env, capture_output=True, text=True, check=True)
     command = [
-        sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+        sys.executable, patient.PROGRAM, "jupyter_server", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+        f"--port={port}",
         "--ServerApp.port_retries=0", f"--ServerApp.root_dir={base}", f"--IdentityProvider.token={token}",
         f"--ServerApp.base_url={PREFIX}", "--ServerApp.jpserver_extensions={'jupyter_mlrun': True}",
     ]  # fmt: skip
@@ -102,7 +104,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     reader = threading.Thread(target=copy_until_end, args=(process.stdout, log, sign, up), daemon=True)
     reader.start()
     try:
-        assert up.wait(60), f"the server did not come up:\n{log.read_text()[-3000:]}"
+        assert up.wait(LONG), f"the server did not come up:\n{log.read_text()[-3000:]}"
         yield Site(f"http://127.0.0.1:{port}{PREFIX}/", token, json.loads(made.stdout.splitlines()[-1]))
     finally:
         end(process)
@@ -121,7 +123,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def visit(browser: Browser, site: Site) -> Iterator[Callable[..., Visit]]:
     """Make pages, which must have met no error when the test is over."""
     opened: list[tuple[BrowserContext, Visit]] = []
-    expect.set_options(timeout=15 * SECONDS)  # other work may share the machine
 
     def make(*, width: int = 1200, scheme: Any = "light") -> Visit:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -290,9 +291,18 @@ def test_a_hostile_address_is_text(visit: Callable[..., Visit]) -> None:
     expect(page.view.locator(".part-files")).to_contain_text(f"There is no file {HOSTILE}.")
 
 
-def numbers(page: Visit) -> list[int]:
-    """The numbers of the lines that are in sight."""
-    return [int(text.split()[1]) for text in page.view.locator(".row").all_inner_texts() if text.startswith("line")]
+ROWS = """last => {
+  const rows = [...document.querySelectorAll('.row')];
+  const texts = rows.map(row => row.textContent);
+  const whole = rows.length > 0 && rows.every((row, i) => texts[i].startsWith('line ') && !('missing' in row.dataset));
+  return whole && Number(texts.at(-1).split(' ')[1]) > last && texts;
+}"""
+
+
+def numbers(page: Visit, after: int = -1) -> list[int]:
+    """The numbers of the lines that are in sight, once the last comes after that one and all have come."""
+    texts: list[str] = page.page.wait_for_function(ROWS, arg=after).json_value()
+    return [int(text.split()[1]) for text in texts]
 
 
 def test_a_page_is_right_after_a_reload_and_stops_a_run(visit: Callable[..., Visit], site: Site) -> None:
@@ -301,11 +311,7 @@ def test_a_page_is_right_after_a_reload_and_stops_a_run(visit: Callable[..., Vis
     before = numbers(page)[-1]
     page.page.reload()
     expect(page.view.locator(".row").first).to_be_visible()
-    page.page.wait_for_function(
-        "last => Number([...document.querySelectorAll('.row')].at(-1)?.textContent.split(' ')[1]) > last + 5",
-        arg=before,
-    )
-    seen = numbers(page)
+    seen = numbers(page, before + 5)
     assert seen == list(range(seen[0], seen[0] + len(seen))), "no line is lost or doubled"
     expect(page.view.get_by_role("button", name="Delete")).to_be_disabled()
     page.view.get_by_role("button", name="Stop this run").click()

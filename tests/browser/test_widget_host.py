@@ -21,7 +21,6 @@ from tests.runs import ended_run
 
 pytestmark = pytest.mark.browser
 
-SECONDS = 1000
 # anywidget: the text becomes a module by its own address, its default export draws; a model has these methods alone
 HOST = """async ({ esm, css, view }) => {
   const style = document.createElement('style');
