@@ -298,9 +298,9 @@ def _agent_away(home: Path) -> Iterator[None]:
     client.stop_agent(home)
     fd = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
-        deadline = time.monotonic() + LOCK_SECONDS
+        patience = process.Patience(LOCK_SECONDS)
         while not _locked(fd):
-            if time.monotonic() > deadline:
+            if patience.over():
                 raise AgentError("the agent came back while it was away", hint="run this again")
             client.stop_agent(home)
             time.sleep(0.05)

@@ -12,6 +12,7 @@ from collections import deque
 from typing import Deque
 
 from ..rundir import write_all
+from . import process
 
 _TAIL = 8 * 1024 * 1024
 
@@ -51,7 +52,9 @@ class Relay:
 
     def finish(self, wait: float = 2.0) -> None:
         """Write the kept tail; output of a child that still holds the pipe after *wait* s is left behind."""
-        self._thread.join(wait)
+        patience = process.Patience(wait)
+        while self._thread.is_alive() and not patience.over():
+            self._thread.join(0.05)
         if self.dropped:
             write_all(self.log, f"\n[jupyter_mlrun: {self.dropped} bytes dropped here]\n".encode("ascii"))
         for data in list(self._kept):
