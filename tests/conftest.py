@@ -192,6 +192,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu") and not shutil.which("nvidia-smi"):
             item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU here"))
+        if item.get_closest_marker("timeout"):
+            continue
         # they build or install; the time-out that finds a hang in a unit test is too short for them
-        if item.get_closest_marker("heavy") and not item.get_closest_marker("timeout"):
+        if item.get_closest_marker("heavy"):
             item.add_marker(pytest.mark.timeout(900))
+        # dozens of processes one after the other, many under strace, on a machine that may stand still for a while
+        elif "faults" in item.path.parts:
+            item.add_marker(pytest.mark.timeout(300))

@@ -31,7 +31,10 @@ from jupyter_mlrun.worker import process, startup
 from tests.support import PATIENCE, describe, finish, kill_worker, log_of, running, until, workers
 from tests.warm import environment, gone, ready, server_processes, servers, start, warm_up, way
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has warm starts")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has warm starts"),
+    pytest.mark.timeout(300),  # each makes two runs at least, one after the other
+]
 PROBE = str(Path(__file__).parent / "probe.py")
 # the interpreter's own state is in these, so they stay where a fork server had loaded them
 STAY = {"threading", "_weakrefset", "ctypes", "ctypes._endian", "_ctypes"}

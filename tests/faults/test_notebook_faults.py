@@ -66,7 +66,8 @@ def test_a_flood_is_bounded_in_the_notebook_and_whole_in_the_log(tmp_path: Path)
     assert text.endswith("the end\n")
     assert "characters are not kept here; the run's log has them" in text
     assert done.text(1) == "next\n"
-    assert mine.memory_info().rss - before < 100 << 20
+    done.log = ""  # the test's own copy of all
+    assert mine.memory_info().rss - before < 50 << 20, "of 75 MiB that were printed"
 
 
 def test_no_message_is_lost_in_a_flood_of_outputs(tmp_path: Path) -> None:
