@@ -159,12 +159,14 @@ def healed(
 ) -> dict[str, Any]:
     """The story of one run, up to the notebook that is saved after it."""
     lab = Lab(context_of(jupyter.server).new_page(), jupyter.server)
+    end = tmp_path_factory.mktemp("told") / "end"
     try:
-        return Story(lab, jupyter, tmp_path_factory.mktemp("told") / "end").tell()
+        return Story(lab, jupyter, end).tell()
     except BaseException:
         lab.screenshot("failed-healing")
         raise
     finally:
+        end.touch()  # the run ends however the story does
         lab.page.close()
 
 
@@ -177,9 +179,8 @@ class Story:
         self.when: list[str] = []
 
     def printed(self) -> int:
-        """Lines of the run so far."""
-        (log,) = self.jupyter.home.glob("*/runs/*/*/user_logs/*.txt")
-        return log.read_bytes().count(b"line ")
+        """Lines of the run so far; none before it has begun."""
+        return sum(log.read_bytes().count(b"line ") for log in self.jupyter.home.glob("*/runs/*/*/user_logs/*.txt"))
 
     def seen(self, when: str, since: float | None = None) -> None:
         """The view shows what the run has done by now; *since*: when there was something again to show it in."""
