@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -111,10 +113,8 @@ def test_a_busy_agent_is_waited_for_by_whom_it_started(
     """The agent reaps the orphan and writes down how it ended, be it five seconds later."""
     run = recorded_run(WorkspaceDir(home, "default").make())
     worker = Worker(str(run.path), 2, "")
-    child = os.fork()
-    if not child:
-        os._exit(0)
-    worker.pids[0] = process.identity(child)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    worker.pids[0] = process.identity(child.pid)
     until(lambda: not process.is_alive(worker.pids[0]), "a zombie, which its parent has not seen yet")
     worker.agent = os.getpid() if parent == "the agent" else 1
     clock = [time.monotonic()]
@@ -130,6 +130,6 @@ def test_a_busy_agent_is_waited_for_by_whom_it_started(
         patch.setattr(time, "sleep", sleep)
         patch.setattr(process, "reap", dict)
         worker.see_ends()
-    os.waitpid(child, 0)
+    child.wait()
     assert worker.ends[0]["signal"] == (signal.SIGSEGV if parent == "the agent" else None)
     assert worker.ends[0].get("unseen", False) == (parent != "the agent")
