@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 DAY = 86400.0
 REBUILD = "jupyter mlrun fsck --rebuild"
+BUSY = 60.0  # seconds that others may write to the index meanwhile
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, JupyterMLRunError)
 
@@ -249,7 +250,7 @@ def _of_index(place: WorkspaceDir) -> Iterator[Problem]:
 
 
 def _index_rows(path: Path) -> list[tuple[str, int, str]]:
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as base:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY)) as base:
         try:
             said = base.execute("pragma integrity_check").fetchone()[0]
         except sqlite3.OperationalError:

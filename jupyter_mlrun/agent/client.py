@@ -184,6 +184,7 @@ def _wait_until_applied(place: AgentDir, path: Path, wait: float, *, restart: bo
             look_again = now + 0.1
             if agent_of(place.home) is None:
                 if not restart:
+                    path.unlink(missing_ok=True)  # the next agent is not to leave because of it
                     return
                 _start(place.home)
         time.sleep(0.005)

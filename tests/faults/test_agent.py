@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from jupyter_mlrun.agent import client, main
 from jupyter_mlrun.errors import StoreError
 from jupyter_mlrun.rundir import write_atomic
-from tests.support import describe, finish, kill_agent, log_of, submit_cell
+from tests.support import describe, finish, kill_agent, log_of, submit_cell, until
 
 
 def test_a_stale_socket_and_agent_file_are_replaced(home: Path) -> None:
@@ -51,6 +53,21 @@ def test_what_a_killed_agent_said_of_itself_keeps_nobody_from_starting(
     monkeypatch.delenv("PYTHONPATH", raising=False)
     assert main.main([str(home)]) == 0
     assert tried == [*["lock"] * 4, "open", "run"]
+
+
+def test_the_wish_that_a_killed_agent_go_is_not_left_to_the_next(home: Path) -> None:
+    finish(submit_cell("pass"))
+    agent = client.AgentDir(home)
+    who = client.agent_of(home)
+    assert who is not None
+    os.kill(who["pid"], signal.SIGSTOP)
+    asked = threading.Thread(target=client.stop_agent, args=(home,))
+    asked.start()
+    until(lambda: list(agent.requests.glob("*.json")), "the wish")
+    os.kill(who["pid"], signal.SIGKILL)
+    asked.join()
+    assert not list(agent.requests.iterdir())
+    assert str(finish(submit_cell("pass")).status) == "Completed"
 
 
 def test_a_folder_for_sockets_that_is_not_ours_alone_is_refused(home: Path) -> None:
