@@ -45,6 +45,7 @@ FOREIGN_NAMES = {
     "OMP_NUM_THREADS",
     "CUDA_VISIBLE_DEVICES",
     "PYTHONSTARTUP",
+    "PYTHONUNBUFFERED",  # what is never flushed would be seen all the same
 }
 IN_CI = os.environ.get("CI", "") not in {"", "false", "0"}
 

@@ -135,7 +135,7 @@ def free_port() -> int:
 
 def environment(base: Path, home: Path) -> dict[str, str]:
     """The server's: nothing of the developer's Jupyter, nothing written outside *base*."""
-    foreign = ("JUPYTER", "JPY_", "IPYTHON", "AZUREML_", "XDG_")
+    foreign = ("JUPYTER", "JPY_", "IPYTHON", "AZUREML_", "XDG_", "PYTHONUNBUFFERED")
     env = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     own = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
     env |= {f"JUPYTER_{name}": str(base / name.lower()) for name in own}
