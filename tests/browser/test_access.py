@@ -17,6 +17,7 @@ from tests.support import until
 
 from . import axe
 from .live import Demo, demo
+from .test_lab import notebook
 from .test_sidebar import THEME, Played, begun, end, line, place, played, sidebar
 
 if TYPE_CHECKING:
@@ -272,3 +273,84 @@ def test_everything_is_within_reach(
     played.sockets[-1].close()
     expect(shown.get_by_text("Not connected to the server")).to_be_visible()
     fits(lab)
+
+
+# what is wider than the page, or lies beside it where nothing scrolls
+BESIDE = """within => {
+  const root = document.querySelector(within);
+  const wide = document.documentElement.clientWidth;
+  const wrong = [];
+  if (document.documentElement.scrollWidth > wide) wrong.push('the page scrolls to the side');
+  const scrolls = (element) => {
+    for (let one = element.parentElement; one; one = one.parentElement)
+      if (/auto|scroll/.test(getComputedStyle(one).overflowX)) return one.getBoundingClientRect().right <= wide + 1;
+    return false;
+  };
+  for (const element of root.querySelectorAll('a, button, input, select, textarea, summary, [role=tab], h2, p')) {
+    const at = element.getBoundingClientRect();
+    if (element.checkVisibility() && (at.left < -1 || at.right > wide + 1) && !scrolls(element))
+      wrong.push(`beside the page: ${element.outerHTML.slice(0, 90)}`);
+  }
+  return wrong;
+}"""
+
+
+def nothing_beside(page: Page, within: str) -> None:
+    """Wait until everything in it has its place in the page's width."""
+    found: list[str] = []
+
+    def look() -> bool:
+        found[:] = page.evaluate(BESIDE, within)
+        return not found
+
+    try:
+        until(look, f"{within} has room")
+    except AssertionError:
+        assert found == []
+        raise
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 400), (360, 640)], ids=["twice the size", "a phone's width"])
+def test_pages_have_room(standalone: Callable[..., Page], place: WorkspaceDir, width: int, height: int) -> None:
+    made = runs_of_all_kinds(place, f"room-{width}")
+    page = standalone(f"runs/{made['first'].run_id}", width=width, height=height)
+    for tab in TABS:
+        page.get_by_role("tab", name=tab).first.click()
+        expect(page.locator(f".part-{tab.lower()}")).to_be_visible()
+        nothing_beside(page, ".mlr-page")
+    page.get_by_role("button", name="Rerun").click()
+    expect(page.locator("dialog[open]")).to_be_visible()
+    nothing_beside(page, "dialog[open]")
+    page = standalone(f"runs/{made['failed'].run_id}", width=width, height=height)
+    expect(page.locator(".mlr-page .end")).to_be_visible()
+    nothing_beside(page, ".mlr-page")
+    page = standalone("", width=width, height=height)
+    expect(page.locator(".mlr-page").get_by_text("it goes on").first).to_be_visible()
+    nothing_beside(page, ".mlr-page")
+    page = standalone(f"#compare={made['first'].run_id},{made['active'].run_id}", width=width, height=height)
+    expect(page.locator(".mlr-compare")).to_contain_text("team")
+    nothing_beside(page, ".mlr-page")
+    end(made["active"])
+
+
+def test_the_form_that_submits(lab: Lab) -> None:
+    (lab.notebooks / "asked.ipynb").write_text(notebook("print(1)"))
+    lab.open("asked.ipynb")
+    lab.page.locator(".jp-Notebook .jp-CodeCell .cm-content").click()
+    lab.page.evaluate("() => { window.jupyterapp.commands.execute('jupyter-mlrun:submit-form'); }")
+    form = lab.page.locator("dialog.submit-form")
+    expect(form.locator(".line")).to_have_text("%%submit")
+    found = {}
+    for theme in (LIGHT, DARK, CONTRAST):
+        lab.execute(THEME, theme=theme)
+        lab.page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=theme)
+        found[theme] = axe.grave(lab.page, "dialog.submit-form")
+    lab.execute(THEME, theme=LIGHT)
+    clean(found)
+    lab.page.set_viewport_size({"width": 640, "height": 400})
+    nothing_beside(lab.page, "dialog.submit-form")
+    form.get_by_role("button", name="Submit", exact=True).focus()
+    expect(form.get_by_role("button", name="Submit", exact=True)).to_be_in_viewport()
+    lab.screenshot("access-form-twice")
+    lab.page.keyboard.press("Escape")
+    expect(form).to_have_count(0)
