@@ -43,7 +43,7 @@ export function rerun(stage: Stage, run: RunFull, hint = ''): void {
     }))
   ];
   ask(stage.root, {
-    title: t('Run it again'),
+    title: t('Rerun this run'),
     text: t('The same code, environment and inputs; what you change here is other than it was.'),
     fields,
     yes: t('Rerun'),
