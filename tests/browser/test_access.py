@@ -31,7 +31,7 @@ __all__ = ["demo", "place", "played"]
 
 LIGHT, DARK, CONTRAST = "JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"
 TABS = ("Overview", "Charts", "Logs", "Files", "Code", "System", "Children")
-SCENES = {"running": ("Overview", "Charts", "Log"), "failed": (), "queued": (), "notebook_failed": (), "forms": ()}
+SCENES = {"running": ("Overview", "Charts", "Logs"), "failed": (), "queued": (), "notebook_failed": (), "forms": ()}
 
 
 def measured(run: RunDir, name: str = "loss") -> RunDir:

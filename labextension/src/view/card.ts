@@ -10,6 +10,8 @@ import type { Metric } from './series.js';
 import { number, plural, span, t, whole } from './words.js';
 
 const BUCKETS = 1000;
+/** Points of a metric from which on reading them takes longer than a zoom may. */
+const LONG = 40_000;
 
 /** What every card of a panel shares. */
 export interface Shared {
@@ -50,6 +52,7 @@ export class Card {
   private hovered: number | null = null;
   private held: number | null = null; // where the keyboard is: it stays while charts are drawn anew
   private touched = 0;
+  private wanted = 0; // points that were there when a zoom was prepared
 
   constructor(
     readonly metric: Metric,
@@ -64,6 +67,9 @@ export class Card {
     on(this.back, 'click', () => (this.reset(), this.place.focus()), signal);
     on(this.place, 'keydown', event => this.key(event), signal);
     on(this.place, 'blur', () => this.hold(null), signal);
+    // who zooms comes here first
+    on(this.place, 'focus', () => this.ready(), signal);
+    on(this.place, 'pointerdown', () => this.ready(), signal);
   }
 
   /** chart, one number, words, or a table, an image … */
@@ -204,6 +210,16 @@ export class Card {
   private hold(index: number | null): void {
     this.held = index;
     this.values();
+  }
+
+  /** Have a long series read before the first zoom asks for a part of it. */
+  private ready(): void {
+    const { name, count } = this.metric;
+    if (count > LONG && count !== this.wanted && this.form === 'chart' && !this.zoom) {
+      this.wanted = count;
+      const question = { type: 'range', metric: name, x: this.shared.lens().axis, from: 0, to: 0, buckets: 1 } as const;
+      this.shared.asking.ask(question, () => undefined, false);
+    }
   }
 
   private zoomTo(from: number, to: number): void {

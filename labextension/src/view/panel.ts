@@ -66,7 +66,7 @@ export class Panel {
     const names: [Name, string][] = [
       ['overview', t('Overview')],
       ['charts', t('Charts')],
-      ['log', t('Log')],
+      ['log', t('Logs')],
       ['system', t('System')],
       ['details', t('Details')]
     ];
