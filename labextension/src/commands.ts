@@ -26,7 +26,7 @@ export function addSubmitCell(
   };
   commands.addCommand(SUBMIT_CELL, {
     label: trans.__('Submit this cell as a run'),
-    caption: trans.__('Put %%submit on the first line of the active code cell'),
+    caption: trans.__('Put %1 on the first line of the active code cell', '%%submit'),
     describedBy: { args: { type: 'object', properties: {} } },
     isEnabled: () => codeCell() !== null,
     execute: () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { smooth } from '../src/view/smooth.js';
 import { logTicks, range, ticks, timeTicks } from '../src/view/ticks.js';
@@ -73,4 +74,12 @@ test('words can be translated, with what they name put in as it is', () => {
   assert.equal(t('by {user}', { user: '{x} $& <b>' }), 'von {x} $& <b>');
   setTranslation(text => text);
   assert.equal(t('{missing}'), '{missing}');
+});
+
+test('no text is changed by the signs that mean something to JupyterLab’s translator', () => {
+  const files = readdirSync('labextension/src', { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'));
+  assert.ok(files.length > 50);
+  const texts = files.flatMap(name => [...readFileSync(`labextension/src/${name}`, 'utf8').matchAll(/(?:\bt|trans\.__)\('([^'\n]*)'/g)]);
+  assert.ok(texts.length > 300, `${texts.length} texts`);
+  assert.deepEqual(texts.map(found => found[1]).filter(text => text?.includes('%%')), []);
 });

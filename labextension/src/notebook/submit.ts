@@ -47,7 +47,7 @@ async function submit(panel: NotebookPanel, server: HttpServer): Promise<void> {
   const magic = magicOf(source);
   if (magic !== null && magic !== 'submit') {
     await showDialog({
-      title: t('This cell begins with %%{name}', { name: magic }),
+      title: t('This cell begins with {magic}', { magic: `%%${magic}` }),
       body: t('A cell has one magic of its own: take that line away to submit the cell.'),
       buttons: [Dialog.okButton()]
     });

@@ -60,7 +60,7 @@ function trace(run: RunFull, end: End, actions: EndActions): Node[] {
   if (inCell?.cell_line && piece) {
     const line = inCell.cell_line;
     parts.push(
-      h('h4', {}, t('Line {n} of the cell, below %%submit', { n: line })),
+      h('h4', {}, t('Line {n} of the cell, below {magic}', { n: line, magic: '%%submit' })),
       codeView(piece.text, t('The cell around line {n}', { n: line }), line, piece.first)
     );
   }

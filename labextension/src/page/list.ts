@@ -136,7 +136,7 @@ export class ListView {
     if (total > 0) {
       this.state.done();
     } else {
-      this.state.empty(narrowed ? t('No run is like this.') : t('No runs yet: submit a cell with %%submit, or a script with “jupyter mlrun submit SCRIPT.py”.'));
+      this.state.empty(narrowed ? t('No run is like this.') : t('No runs yet: submit a cell with {magic}, or a script with “jupyter mlrun submit SCRIPT.py”.', { magic: '%%submit' }));
     }
     say(this.count, total ? plural(total, 'One run', '{n} runs') : '');
     choices(this.status, t('Every status'), Object.entries(found.counts).map(([name, n]) => [name, `${spoken(name)} (${whole(n)})`]), this.query.status ?? '');

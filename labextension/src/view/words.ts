@@ -7,7 +7,7 @@ export function setTranslation(lookup: (text: string) => string): void {
   translate = lookup;
 }
 
-/** A text of the view in the reader's language, with `{name}` replaced by what is given. */
+/** A text of the view in the reader's language, with `{name}` replaced by what is given; JupyterLab takes `%%` for `%`. */
 export function t(text: string, values: Record<string, string | number> = {}): string {
   return translate(text).replace(/\{(\w+)\}/g, (whole, name: string) =>
     name in values ? String(values[name]) : whole
