@@ -5,7 +5,11 @@ Starts a Jupyter server that has our extension alone.
 
 from __future__ import annotations
 
+import sys
+
 import click
+
+from jupyter_mlrun.errors import BadInput
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -15,6 +19,12 @@ import click
 @click.argument("more", metavar="[SERVER OPTION…]", nargs=-1, type=click.UNPROCESSED)
 def ui(port: int | None, ip: str | None, no_browser: bool, more: tuple[str, ...]) -> None:
     """Show runs in a browser.  What else there is goes to the Jupyter server, as --ServerApp.base_url=/me/."""
+    shell = getattr(sys.modules.get("IPython.core.interactiveshell"), "InteractiveShell", None)
+    if shell is not None and shell.initialized():
+        raise BadInput(
+            "a notebook's kernel cannot be a server as well",
+            hint="run 'jupyter mlrun ui' in a shell; JupyterLab has the runs in its sidebar",
+        )
     arguments = list(more)
     if port is not None:
         arguments.append(f"--ServerApp.port={port}")

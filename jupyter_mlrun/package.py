@@ -187,6 +187,8 @@ class _Judge:
         if name in self.namespace:
             message = f"'{name}' is in the notebook, and nobody brings it into the run{also}"
             raise CellError(message, line=line, hint=self._cure(missing))
+        if name in self.names.bound:
+            raise CellError(f"'{name}' is read before the cell sets it{also}", line=line, hint="set it above that line")
         guess = close(name, {*public(self.namespace), *self.names.bound, *BUILTINS})
         hint = f"did you mean '{guess}'?" if guess is not None else "define it in the cell"
         raise CellError(f"'{name}' is defined neither in the cell nor in the notebook{also}", line=line, hint=hint)

@@ -42,9 +42,9 @@ class JupyterMLRun(Configurable):
 
     workspace = Unicode("default", help="Workspace that runs go to when nothing names one.").tag(config=True)
     target = Unicode("local", help="Compute that runs go to when nothing names one.").tag(config=True)
-    max_concurrent = Int(0, min=0, help="Local runs at once; 0: the number of GPUs, else max(2, cores // 4).").tag(
-        config=True
-    )
+    max_concurrent = Int(
+        0, min=0, help="Local runs at once; 0: as many as have GPUs, and max(2, cores // 4) without."
+    ).tag(config=True)
     gpu_free_memory = Float(
         0.9, min=0.0, max=1.0, help="Part of a GPU's memory that must be free before a run gets it; 0: do not look."
     ).tag(config=True)

@@ -12,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.testing.globalipapp import get_ipython as start_ipython
 
 from jupyter_mlrun import live, magics
+from jupyter_mlrun.errors import BadInput
 from jupyter_mlrun.options import OPTIONS
 from jupyter_mlrun.sdk import warming
 from jupyter_mlrun.sdk.run import Run
@@ -161,6 +162,12 @@ def test_names_that_are_known_are_the_users_own(shell: Any, tmp_path: Path) -> N
         assert "there is no input or variable 'zzz'" in error, line
         assert "known: _hidden, folder" in error, line
     assert cell(shell, "%submit train.py -q --dry-run -- '{\"lr\": 0.1}' {{zzz}}") is None
+
+
+def test_a_kernel_is_no_server(shell: Any) -> None:
+    wrong = cell(shell, "%mlrun ui --no-browser")
+    assert isinstance(wrong, BadInput)
+    assert "jupyter mlrun ui" in str(wrong)
 
 
 def test_what_is_to_be_loaded_ahead_is_asked_for_at_once(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:

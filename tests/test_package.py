@@ -228,6 +228,7 @@ def test_tracebacks_show_the_lines_of_the_cell(
         ("s = '''\n%cd x\n'''\n%cd y", 4, "'%cd'"),
         # names
         ("x = 1\nprint(nowhere)", 2, "neither in the cell nor in the notebook"),
+        ("y = 1\nprint(x)\nx = y", 2, "'x' is read before the cell sets it"),
         ("primt(1)", 1, "did you mean 'print'?"),
         ("a\nb\n", 1, "the same goes for 'b' (line 2)"),
         ("\ndisplay(1)", 2, "use print()"),

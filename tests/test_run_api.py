@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from jupyter_mlrun import BadInput, Conflict, Experiment, NotFound, Run, Workspace
+from jupyter_mlrun.agent import client
+from jupyter_mlrun.errors import AgentError
 from jupyter_mlrun.store.series import MetricReader
-from tests.support import finish, log_of, submit_cell
+from tests.support import finish, log_of, submit_cell, until
 
 # the reference's public members of Run, with their parameters in order
 MEMBERS = """
@@ -377,6 +379,25 @@ def test_a_run_that_was_done_and_crashed_has_crashed(home: Path) -> None:
     run = submit_cell("from jupyter_mlrun import Run\nRun.get_context().complete()\n1 / 0")
     state = finish(run)
     assert (str(state.status), state.exit_code) == ("Failed", 1)
+
+
+def test_the_page_of_an_interactive_run_is_kept_fresh(run: Run) -> None:
+    assert run.get_portal_url() == run.directory.page.as_uri()
+    page = run.directory.page
+    assert "Running" in page.read_text(encoding="utf-8")
+    run.log("seen later", 0.125)
+    until(lambda: "seen later" in page.read_text(encoding="utf-8"), "the metric in the page")
+    run.complete()
+    until(lambda: "Completed" in page.read_text(encoding="utf-8"), "the end in the page")
+
+
+def test_a_page_that_nobody_can_keep_fresh_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(home: Path) -> None:
+        raise AgentError("the agent cannot be started")
+
+    monkeypatch.setattr(client, "ensure_agent", refuse)
+    with pytest.warns(UserWarning, match="stays as it is now: the agent cannot be started"):
+        assert run.get_portal_url() == run.directory.page.as_uri()
 
 
 def test_a_run_stops_itself(home: Path) -> None:

@@ -265,6 +265,10 @@ class TestReading:
         )
         assert line(run, over=True) == "CPU time 3.0 s, memory up to 2 GB"
 
+    def test_a_run_that_was_over_before_the_first_look(self, run: RunDir) -> None:
+        write(run, sample(0, memory=0))
+        assert "memory" not in (line(run, over=True) or "")
+
 
 def test_a_run_is_sampled_and_shown(home: Path) -> None:
     run = submit_cell("x = sum(range(10**6))")

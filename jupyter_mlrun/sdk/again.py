@@ -1,4 +1,4 @@
-"""A run once more, with something other than it was: resources, name, tags, parameters of a script.
+"""A run once more, with something other than it was: resources, name, tags, parameters.
 
 Reads the run's spec; what it makes is submitted by ``submit``.
 """
@@ -67,18 +67,21 @@ def _resources(old: Resources, changes: Mapping[str, Any]) -> Resources:
 
 
 def _with_parameters(spec: Spec, texts: Mapping[str, str]) -> Spec:
-    """A script gets its parameters as ``--KEY VALUE``, before its arguments; a cell has them in its source."""
-    if spec.kind != "script":
+    """A script gets them as ``--KEY VALUE``, before its arguments; a notebook's are filled in; a cell has its own."""
+    if spec.kind not in {"script", "notebook"}:
         raise BadInput(
             f"the parameters of a {spec.kind} are a part of its source", hint="change them there, and submit it"
         )
     unknown = [name for name in texts if name not in spec.parameters]
     if unknown:
-        raise BadInput(f"the run had no parameter {unknown[0][:60]!r}", hint=f"it had: {', '.join(spec.parameters)}")
+        had = f"it had: {', '.join(spec.parameters)}" if spec.parameters else "it had none: submit it anew with -p"
+        raise BadInput(f"the run had no parameter {unknown[0][:60]!r}", hint=had)
     given = parse_parameters([f"{name}={text}" for name, text in texts.items()])
     kept = {
         name: {"text": given[name].text, "value": submit.json_value(given[name].value)} if name in given else old
         for name, old in spec.parameters.items()
     }
+    if spec.kind == "notebook":
+        return replace(spec, parameters=kept)
     options = [part for name, one in kept.items() for part in (f"--{name}", str(one["text"]))]
     return replace(spec, parameters=kept, arguments=[*options, *spec.arguments[2 * len(spec.parameters) :]])

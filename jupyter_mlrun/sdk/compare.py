@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jupyter_mlrun.differences import Row
     from jupyter_mlrun.sdk.run import Run
 
-MOST_RUNS = 50
+MOST_RUNS = 100
 _TABLE = "border-collapse:collapse;font-size:13px"
 _CELL = (
     "text-align:left;vertical-align:top;padding:4px 12px 4px 0;border-bottom:1px solid rgba(128,128,128,.3);"

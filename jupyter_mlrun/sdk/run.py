@@ -286,7 +286,7 @@ class Run(RunHandle):
         """Submit the same again, with the variables' values of this process.
 
         Args:
-            parameters: other values for some of the parameters of a script.
+            parameters: other values for some of the parameters of a script or notebook.
             name: what the new run is called; default: what this one is.
 
         Raises ``BadInput`` for a parameter that the run had not, and for those of a cell, which are its source.

@@ -6,8 +6,9 @@ Reads the run directory; writes copies of its files.  Imports what it needs wher
 from __future__ import annotations
 
 import os
+import warnings
 
-from jupyter_mlrun.errors import BadInput, Conflict, NotFound
+from jupyter_mlrun.errors import BadInput, Conflict, JupyterMLRunError, NotFound
 from jupyter_mlrun.worker.context import RunContext
 
 TYPE_CHECKING = False  # as in run.py
@@ -155,14 +156,26 @@ class RunHandle(RunContext):
     def get_portal_url(self) -> str:
         """Where to look at the run: its page on a running Jupyter server of ours, else a file of its own.
 
+        The file is brought up to date while the run is active; for an interactive run the agent is started for that.
         The address holds no token: the browser must be logged in there.
         """
         from jupyter_mlrun import portal
         from jupyter_mlrun.ui import page
 
         page.write(self.directory)
+        if self.spec.kind == "interactive" and not self.state.is_over:
+            self._have_followed()
         served = portal.address_of(self.home, self.path.parents[2].name, self.id)
         return served or self.directory.page.as_uri()
+
+    def _have_followed(self) -> None:
+        """Have an agent: other runs have one already."""
+        from jupyter_mlrun.agent import client
+
+        try:
+            client.ensure_agent(self.home)
+        except (JupyterMLRunError, OSError) as problem:
+            warnings.warn(f"the page of run {self.id} stays as it is now: {problem}", stacklevel=3)
 
     def _document(self, artifact: str) -> Any:
         from jupyter_mlrun.rundir import read_json

@@ -383,7 +383,7 @@ def dry_run(request: Request, settings: JupyterMLRun) -> str:
     if ready.plan:
         sizes.update({str(file.path): file.size for file in ready.plan.files})
     lines += [f"  {size:>12,}  {name}" for name, size in sorted(sizes.items())]
-    lines += [f"  {sum(sizes.values()):>12,}  bytes in {len(sizes)} files"]
+    lines += [f"  {sum(sizes.values()):>12,}  bytes in {len(sizes)} file{'s' * (len(sizes) != 1)}"]
     if ready.left_out:
         lines += ["", "left out:", *(f"  {path}  ({why})" for path, why in ready.left_out)]
     packaged = ready.package

@@ -48,6 +48,7 @@ def _in_all(run: RunDir) -> str | None:
     every = system.series(run)
     words = [f"CPU time {duration(found.cpu_seconds)}"]
     for name, label in (("memory", "memory"), *((f"gpu{n}_memory", f"GPU {n}") for n in range(len(found.host.gpus)))):
-        if name in every:
+        # nothing is known of a run that was over before the first look at its processes
+        if name in every and max(every[name].values) > 0:
             words.append(f"{label} up to {size(max(every[name].values))}")
     return ", ".join(words)

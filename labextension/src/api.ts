@@ -11,7 +11,7 @@ export const MOST_SPARK = 40;
 /** files in one answer */
 export const MOST_FILES = 5000;
 /** runs beside one another */
-export const MOST_COMPARED = 50;
+export const MOST_COMPARED = 100;
 /** bytes of a file that is shown, not downloaded */
 export const MOST_PREVIEW = 2_000_000;
 /** the live channel is silent no longer than this */

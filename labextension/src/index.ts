@@ -31,7 +31,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
   ): void => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     // before anything of ours is made: words are looked up when they are shown
-    setTranslation(text => trans.__(text));
+    setTranslation(trans);
     addRuns(app, { restorer, palette, registry, statusBar, trans, hasRoom: labShell !== null });
   }
 };

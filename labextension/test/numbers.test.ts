@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { smooth } from '../src/view/smooth.js';
 import { logTicks, range, ticks, timeTicks } from '../src/view/ticks.js';
-import { bytes, clock, number, setTranslation, span, spoken, t } from '../src/view/words.js';
+import { bytes, clock, number, plural, setTranslation, span, spoken, t } from '../src/view/words.js';
 
 const smoothed = (values: number[], weight: number): number[] => [
   ...smooth(values, weight, new Float64Array(values.length))
@@ -70,10 +70,19 @@ test('times and sizes for people', () => {
 });
 
 test('words can be translated, with what they name put in as it is', () => {
-  setTranslation(text => (text === 'by {user}' ? 'von {user}' : text));
+  const english = { __: (text: string) => text, _n: (one: string, many: string, n: number) => (n === 1 ? one : many) };
+  const forms = ['{n} запуск', '{n} запуска', '{n} запусков'];
+  const form = (n: number): number => (n % 10 === 1 && n % 100 !== 11 ? 0 : n % 10 >= 2 && n % 10 <= 4 && (n % 100 < 10 || n % 100 >= 20) ? 1 : 2);
+  setTranslation({
+    __: text => (text === 'by {user}' ? 'von {user}' : text),
+    _n: (one, many, n) => (one === 'One run' ? (forms[form(n)] as string) : english._n(one, many, n))
+  });
   assert.equal(t('by {user}', { user: '{x} $& <b>' }), 'von {x} $& <b>');
-  setTranslation(text => text);
+  const counted = [1, 2, 5, 11, 21, 1022].map(n => plural(n, 'One run', '{n} runs'));
+  assert.deepEqual(counted, ['1 запуск', '2 запуска', '5 запусков', '11 запусков', '21 запуск', '1,022 запуска']);
+  setTranslation(english);
   assert.equal(t('{missing}'), '{missing}');
+  assert.deepEqual([1, 2].map(n => plural(n, 'One run', '{n} runs')), ['One run', '2 runs']);
 });
 
 test('no text is changed by the signs that mean something to JupyterLab’s translator', () => {

@@ -16,7 +16,7 @@ import pytest
 
 from jupyter_mlrun import Experiment, Workspace
 from jupyter_mlrun.engine.saving import write_whole
-from jupyter_mlrun.errors import StoreError
+from jupyter_mlrun.errors import BadInput, StoreError
 from jupyter_mlrun.store.cells import progress
 from jupyter_mlrun.ui.view import as_text
 from tests.notebooks import execute, executed, submit_notebook, write
@@ -215,6 +215,11 @@ def test_two_runs_of_one_notebook_keep_their_own(tmp_path: Path) -> None:
         assert str(finish(run).status) == "Completed", describe(run)
         assert executed(run)["cells"][2]["outputs"][0]["text"] == f"n is {number}\n"
     assert not (tmp_path / "out.ipynb").exists()
+    again = finish(third := second.rerun({"n": 3}))
+    assert str(again.status) == "Completed", describe(third)
+    assert executed(third)["cells"][2]["outputs"][0]["text"] == "n is 3\n"
+    with pytest.raises(BadInput, match="had no parameter 'm'"):
+        second.rerun({"m": 3})
 
 
 def test_an_output_folder_that_cannot_be_written_is_told_before_any_cell(tmp_path: Path) -> None:

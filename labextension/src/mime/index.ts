@@ -66,7 +66,7 @@ const extension: IRenderMime.IExtension = {
     createRenderer: options => {
       const trans = options.translator?.load('jupyter_mlrun');
       if (trans) {
-        setTranslation(text => trans.__(text));
+        setTranslation(trans);
       }
       return new RunOutput();
     }

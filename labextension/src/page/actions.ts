@@ -31,7 +31,7 @@ export function rerun(stage: Stage, run: RunFull, hint = ''): void {
   const hints = { memory: t('such as 16GB'), time: time ? t('it was {time}; such as 90m or 2h', { time }) : t('such as 90m or 2h') };
   const fields: Field[] = [
     { name: 'name', label: t('Name'), value: run.name === run.id ? '' : run.name },
-    ...(run.kind === 'script' ? Object.entries(run.parameters) : []).map(
+    ...(run.kind === 'script' || run.kind === 'notebook' ? Object.entries(run.parameters) : []).map(
       ([name, value]): Field => ({ name: `p:${name}`, label: name, value, group: t('Parameters') })
     ),
     ...RESOURCES.map((name): Field => ({

@@ -1,22 +1,30 @@
 // Words, numbers and times for people.  Every string that is shown goes through `t`.
 
-let translate: (text: string) => string = text => text;
+/** What JupyterLab's translator does: a text in the reader's language, and the form of it that goes with a count. */
+export interface Translation {
+  __(text: string): string;
+  _n(one: string, many: string, n: number): string;
+}
+
+let translation: Translation = { __: text => text, _n: (one, many, n) => (n === 1 ? one : many) };
 
 /** Where a translation comes from; without one, words are English. */
-export function setTranslation(lookup: (text: string) => string): void {
-  translate = lookup;
+export function setTranslation(found: Translation): void {
+  translation = found;
 }
 
 /** A text of the view in the reader's language, with `{name}` replaced by what is given; JupyterLab takes `%%` for `%`. */
 export function t(text: string, values: Record<string, string | number> = {}): string {
-  return translate(text).replace(/\{(\w+)\}/g, (whole, name: string) =>
-    name in values ? String(values[name]) : whole
-  );
+  return filled(translation.__(text), values);
 }
 
-/** `1` or `many`, by a count that replaces `{n}`. */
+/** The form that goes with a count, which replaces `{n}`: `one` or `many` in English. */
 export function plural(n: number, one: string, many: string): string {
-  return t(n === 1 ? one : many, { n: whole(n) });
+  return filled(translation._n(one, many, n), { n: whole(n) });
+}
+
+function filled(text: string, values: Record<string, string | number>): string {
+  return text.replace(/\{(\w+)\}/g, (place, name: string) => (name in values ? String(values[name]) : place));
 }
 
 /** `1,234,567`. */
