@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -163,6 +165,20 @@ def test_the_end_of_an_orphan_is_known(home: Path) -> None:
     assert (str(state.status), state.signal) == ("Failed", signal.SIGKILL), describe(run)
     assert state.reason is not None
     assert not state.reason.guess
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_of_a_start(home: Path) -> None:
+    """Before the request, with it in hand, while it forks, after: the run starts once, warm or cold."""
+    for moment in range(12):
+        finish(start("pass"))
+        ready(home)
+        (server,) = server_processes(home)
+        killer = threading.Timer(moment * 0.004, server.kill)
+        killer.start()
+        completed(start("print('once')"))
+        killer.join()
+        until(partial(gone, server), "killed")
 
 
 def test_a_new_agent_has_servers_of_its_own(home: Path) -> None:
