@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+import signal
+from typing import Any, ClassVar
 
 from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
 from traitlets import Unicode
 
@@ -21,9 +23,6 @@ from jupyter_mlrun.server.api_runs import PREFIX
 from jupyter_mlrun.server.base import KEY, Handler
 from jupyter_mlrun.server.channel import LiveHandler
 from jupyter_mlrun.server.service import Service
-
-if TYPE_CHECKING:
-    from jupyter_server.serverapp import ServerApp
 
 RUN = r"api/runs/(?P<run_id>[^/]+)"
 
@@ -74,6 +73,17 @@ ROUTES: tuple[tuple[str, type[Any]], ...] = (
 )
 
 
+class PagesApp(ServerApp):
+    """The server that has nothing but runs."""
+
+    def init_signal(self) -> None:
+        """An interrupt ends it as SIGTERM does; at a terminal it asks first."""
+        super().init_signal()
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            # jupyter_server would fall out of its loop, and leave its files and ours
+            signal.signal(signal.SIGINT, self._signal_stop)
+
+
 class MLRunApp(ExtensionApp):
     """Runs over HTTP."""
 
@@ -82,6 +92,7 @@ class MLRunApp(ExtensionApp):
     description = "Runs: lists, pages and a live channel."
     extension_url = f"/{PREFIX}/"
     load_other_extensions = False  # alone, it needs none
+    serverapp_class = PagesApp
     home = Unicode("", help="Where the runs are; default: JUPYTER_MLRUN_HOME, else the user's data folder.").tag(
         config=True
     )
