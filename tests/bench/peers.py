@@ -1,167 +1,145 @@
-"""Ours beside MLflow, trackio, tensorboardX, wandb and submitit in the same run: ``make bench ONLY=peers PEERS=1``.
+"""Ours beside MLflow, trackio, tensorboardX, wandb, submitit and papermill: ``make bench ONLY=peers PEERS=1``.
 
 The peers live in a virtual environment of their own (``.venv-peers``, pinned in tests/peers.txt); without it there are
-no rows.  Peers take turns with ours, so that a busy moment hits all of them.
+no rows.  A peer prepares for half a minute at most; what it has then, ours prepares, too, and they take turns.
+``JUPYTER_MLRUN_BENCH_TASKS=log,read`` picks tasks.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from jupyter_mlrun.agent import client
-from jupyter_mlrun.records import RunState, Spec
-from jupyter_mlrun.rundir import RunDir
-from jupyter_mlrun.states import Status
-from jupyter_mlrun.store.home import WorkspaceDir
-from jupyter_mlrun.store.index import IndexWriter, listing
-from jupyter_mlrun.store.series import MetricReader
-from jupyter_mlrun.worker.segment import MetricWriter
+from tests.bench import _ours
+from tests.bench._tasks import TASKS, Task
 
-HERE = Path(__file__).parent
-PYTHON = HERE.parents[1] / ".venv-peers/bin/python"
-REPEATS = 3
-CALLS, POINTS, RUNS, STARTS, METRICS = 2000, 20_000, 200, 5, 5
+ROOT = Path(__file__).parents[2]
+PYTHON = ROOT / ".venv-peers/bin/python"
 TIMEOUT = 300
-# task, count, unit, times a second has it, peers
-TASKS: list[tuple[str, int, str, float, tuple[str, ...]]] = [
-    ("log", CALLS, "µs", 1e6, ("tensorboardx", "trackio", "wandb", "mlflow")),
-    ("read", POINTS, "ms", 1e3, ("tensorboardx", "trackio", "mlflow")),
-    ("list", RUNS, "ms", 1e3, ("tensorboardx", "mlflow")),
-    ("start", STARTS, "ms", 1e3, ("submitit",)),
-]
-WHAT = {
-    "log": f"log() one number, mean of {CALLS:,}",
-    "read": f"read back {POINTS:,} points",
-    "list": f"list {RUNS} runs with {METRICS} last values each",
-    "start": "submit to first line of user code",
-}
+OWN_VARIABLES = ("MLFLOW", "WANDB", "TRACKIO", "JUPYTER_MLRUN")
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """A row per task and peer; ``ratio`` is the peer's to ours."""
+    """Ours at the table's size, then a row per peer: both at the size that the peer can do."""
     if not PYTHON.is_file():
         return
-    ours: dict[str, Callable[[Path, int], float]] = {"log": _log, "read": _read, "list": _list, "start": _start}
-    for task, count, unit, scale, peers in TASKS:
-        taken: dict[str, list[float]] = {}
-        for _ in range(REPEATS):
-            with tempfile.TemporaryDirectory() as folder:
-                taken.setdefault("ours", []).append(ours[task](Path(folder), count))
-            for peer in peers:
-                value = _peer(peer, task, count)
-                if value is not None:
-                    taken.setdefault(peer, []).append(value)
-        mine = statistics.median(taken.pop("ours")) * scale
-        for peer, values in taken.items():
-            theirs = statistics.median(values) * scale
-            name = f"{WHAT[task]}: {peer} ({theirs / mine:,.0f} times ours)"
-            yield {
-                "name": name,
-                "ours": mine,
-                "floor": None,
-                "peer": theirs,
-                "unit": unit,
-                "ratio": None,
-                "budget": None,
-            }
-
-
-def _peer(peer: str, task: str, count: int) -> float | None:
-    """Seconds of one task; None, and a line that says why, where the peer cannot do it here."""
+    chosen = os.environ.get("JUPYTER_MLRUN_BENCH_TASKS", "").split(",")
     with tempfile.TemporaryDirectory() as folder:
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "WANDB", "TRACKIO"))}
-        env |= {"HOME": folder, "TRACKIO_DIR": folder, "WANDB_MODE": "offline", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        command = [str(PYTHON), str(HERE / "_peer.py"), peer, task, folder, str(count)]
+        for task in TASKS:
+            if chosen == [""] or task.name in chosen:
+                yield from _rows_of(task, Path(folder))
+
+
+def _rows_of(task: Task, folder: Path) -> Iterator[dict[str, Any]]:
+    if task.name == "torch" and not importlib.util.find_spec("torch"):
+        return
+    what = task.what.format(f"{task.count:,}")
+    with _prepared(task, task.count) as act:
+        ours = statistics.median(act() for _ in range(task.repeats)) * task.scale
+    yield _row(f"{what}: ours", task, ours, None, floor=_floor(task, folder))
+    for peer in task.peers:
+        begun = time.monotonic()
         try:
-            said = subprocess.run(
-                command, env=env, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=True
-            )
-            return float(said.stdout.split()[-1])
-        except subprocess.TimeoutExpired:
-            sys.stderr.write(f"{peer} {task}: not done after {TIMEOUT} s\n")
-        except (subprocess.CalledProcessError, ValueError, IndexError) as problem:
-            why = getattr(problem, "stderr", "") or str(problem)
-            sys.stderr.write(f"{peer} {task}: {why.strip().splitlines()[-1]}\n")
-        return None
+            count, ours, theirs = _beside(task, peer, folder)
+        except (OSError, ValueError, RuntimeError) as problem:
+            yield _row(f"{what}: {peer}: failed: {problem}", task, ours, None)
+            continue
+        times = _times(task, ours, theirs)
+        yield _row(f"{task.what.format(f'{count:,}')}: {peer} ({times})", task, ours, theirs)
+        _say(
+            f"{task.name} {count:,}: ours {ours:.3g}, {peer} {theirs:.3g} {task.unit}, {time.monotonic() - begun:.0f} s"
+        )
+    for peers, why in task.cannot.items():
+        yield _row(f"{what}: {peers} cannot: {why}", task, ours, None)
 
 
-# ---- ours
+def _times(task: Task, ours: float, theirs: float) -> str:
+    if task.name == "memory" and ours < 0.05:
+        return f"{theirs:.1f} MB; ours less than a measurement shows"
+    return f"{theirs / ours:,.{0 if theirs >= 10 * ours else 2}f} times ours"
 
 
-def _written(folder: Path, count: int) -> float:
-    writer = MetricWriter(str(folder / "metrics"))
-    writer.log("loss", 0.5, 0)
-    begun = time.perf_counter()
-    for n in range(1, count):
-        writer.log("loss", 0.5, n)
-    return (time.perf_counter() - begun) / count
+def _row(name: str, task: Task, ours: float, peer: float | None, floor: float | None = None) -> dict[str, Any]:
+    return {
+        "name": name, "ours": ours, "floor": floor, "peer": peer, "unit": task.unit,
+        "ratio": ours / floor if floor else None, "budget": None,
+    }  # fmt: skip
 
 
-def _log(folder: Path, count: int) -> float:
-    return _written(folder, count)
+def _floor(task: Task, folder: Path) -> float | None:
+    return _ours.lines_floor(folder, task.count) if task.name == "lines" else None
 
 
-def _read(folder: Path, count: int) -> float:
-    _written(folder, count)
-    begun = time.perf_counter()
-    reader = MetricReader(folder / "metrics")
-    reader.refresh()
-    if len(reader.series("loss")) != count:
-        raise RuntimeError("not all points are there")
-    return time.perf_counter() - begun
+@contextmanager
+def _prepared(task: Task, count: int) -> Iterator[_ours.Act]:
+    with tempfile.TemporaryDirectory() as folder, _ours.TASKS[task.name](Path(folder), count) as act:
+        yield act
 
 
-def _list(folder: Path, count: int) -> float:
-    place = WorkspaceDir(folder, "bench").make()
-    experiment = place.runs / "exp"
-    experiment.mkdir()
-    writer = IndexWriter(place, lambda _: {f"m{i}": 0.5 for i in range(METRICS)})
-    entries = []
-    for number in range(count):
-        run_id = f"exp_{1_700_000_000 + number}_{number:08x}"
-        (experiment / run_id).mkdir()
-        entries.append((RunDir(experiment / run_id), _spec(run_id, number), RunState(status=Status.COMPLETED)))
-    writer.put_many(entries)
-    writer.seen(experiment, experiment.stat().st_mtime_ns - 1, count)
-    os.utime(experiment, ns=(0, 10**9))
-    writer.seen(experiment, 10**9, count)
-    begun = time.perf_counter()
-    found = listing(place)
-    taken = time.perf_counter() - begun
-    if len(found) != count:
-        raise RuntimeError(f"{len(found)} of {count} runs are listed")
-    return taken
+def _beside(task: Task, peer: str, folder: Path) -> tuple[int, float, float]:
+    """How many, and the medians of ours and of theirs; they take turns, so that a busy moment hits both."""
+    with closing(Peer(peer, task.name, folder / peer, task.fewer.get(peer, task.count))) as other:
+        count = int(other.answer())
+        with _prepared(task, count) as act:
+            pairs = [(act(), other.measure()) for _ in range(task.repeats)]
+    ours, theirs = (statistics.median(values) * task.scale for values in zip(*pairs, strict=True))
+    return count, ours, theirs
 
 
-def _spec(run_id: str, number: int) -> Spec:
-    return Spec(
-        run_id=run_id, experiment="exp", workspace="bench", created=1.7e9 + number, created_by={}, kind="cell",
-        script="cell.py", arguments=[], snapshot=None, objects="", environment={},
-    )  # fmt: skip
+class Peer:
+    """A process that does one task of one peer; what is prepared in *folder* stays for the next one."""
+
+    def __init__(self, peer: str, task: str, folder: Path, count: int) -> None:
+        folder.mkdir(exist_ok=True)
+        self.errors = folder / "stderr.txt"
+        env = {key: value for key, value in os.environ.items() if not key.startswith(OWN_VARIABLES)}
+        env |= {"HOME": str(folder), "TRACKIO_DIR": str(folder), "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT)}
+        env |= {"MLFLOW_DISABLE_TELEMETRY": "true", "BENCH_TORCH": _site_packages()}
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [str(PYTHON), "-m", "tests.bench._peer", peer, task, str(folder), str(count)],
+                env=env, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+            )  # fmt: skip
+        self.timer = threading.Timer(TIMEOUT, self.process.kill)
+        self.timer.start()
+
+    def close(self) -> None:
+        self.timer.cancel()
+        self.process.kill()
+        self.process.communicate()
+
+    def answer(self) -> float:
+        """The next number that it says.  Raises ``RuntimeError`` with its last words where it has ended."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            said = self.errors.read_text(errors="replace").strip().splitlines()
+            raise RuntimeError(said[-1] if said else f"ended, or not done after {TIMEOUT} s")
+        return float(line)
+
+    def measure(self) -> float:
+        """One more time."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self.answer()
 
 
-def _start(folder: Path, count: int) -> float:
-    from tests.support import finish, log_of
-    from tests.warm import start, warm_up
+def _site_packages() -> str:
+    """Where our environment has torch, which the peers' has not."""
+    found = importlib.util.find_spec("torch")
+    return str(Path(found.origin).parents[1]) if found and found.origin else ""
 
-    os.environ["JUPYTER_MLRUN_HOME"] = str(folder)
-    try:
-        warm_up(folder, preload=())
-        taken = []
-        for number in range(count):
-            begun = time.time()
-            run = start(f"import time\nprint(time.time())  # {number}")
-            finish(run)
-            taken.append(float(log_of(run).split()[-1]) - begun)
-        return statistics.median(taken)
-    finally:
-        client.stop_agent(folder)
-        del os.environ["JUPYTER_MLRUN_HOME"]
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"  {text}\n")
