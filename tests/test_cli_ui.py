@@ -13,7 +13,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ import websocket
 
 from jupyter_mlrun import portal
 from jupyter_mlrun.rundir import RunDir
+from jupyter_mlrun.sdk.run import Run
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.worker.segment import MetricWriter
 from tests.conftest import need
@@ -247,3 +249,40 @@ def test_its_help_starts_nothing(start: Callable[..., Pages], jupyter: list[str]
     assert wrong.process.wait(PATIENCE) == 2
     assert "65536" in wrong.said()
     assert not os.path.exists(os.environ["JUPYTER_RUNTIME_DIR"])
+
+
+class ByFile(http.client.HTTPConnection):
+    """To a server on a Unix socket."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(self.host)
+
+    def ask(self, token: str) -> tuple[int, dict[str, Any]]:
+        self.request("GET", "/jupyter-mlrun/api/runs", headers={"Authorization": f"token {token}", "Host": "localhost"})
+        answer = self.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+def test_it_serves_on_a_unix_socket(
+    start: Callable[..., Pages], jupyter: list[str], run: RunDir, socket_folder: Path
+) -> None:
+    path = socket_folder / "ui.sock"
+    pages = start(jupyter, f"--ServerApp.sock={path}", "--IdentityProvider.token=abc")
+    until(partial(listens, path), "it serves")
+    with closing(ByFile(str(path))) as server:
+        status, found = server.ask("abc")
+        assert (status, [one["id"] for one in found["runs"]]) == (200, [run.path.name])
+        status, found = server.ask("abd")
+        assert (status, found["error"]["kind"]) == (403, "Forbidden")
+    # no browser opens such an address: the run's own file is the place to look at
+    assert Run.at(run).get_portal_url() == run.page.as_uri()
+    pages.process.send_signal(signal.SIGTERM)
+    assert pages.process.wait(PATIENCE) == 0
+    assert of_session(pages.process.pid) == []
