@@ -31,7 +31,8 @@ export class SubmitCompletions implements ICompletionProvider {
       ? {
           start: offer.start,
           end: offer.end,
-          items: offer.choices.map(({ label, insert, kind, about }) => ({ label, insertText: insert, type: kind, documentation: about }))
+          // the label as it is written: JupyterLab looks in the labels for what the written ones begin with, a quote too
+          items: offer.choices.map(({ insert, kind, about }) => ({ label: insert, insertText: insert, type: kind, documentation: about }))
         }
       : none;
   }
