@@ -1,6 +1,6 @@
 """One task of one peer, run by the interpreter of ``.venv-peers``: ``-m tests.bench._peer PEER TASK FOLDER COUNT``.
 
-Prepares, says how many of COUNT it made ready in half a minute, then measures once for each line that it reads.
+Prepares, says how many of COUNT it made ready in twenty seconds, then measures once for each line that it reads.
 Reads and writes in FOLDER only (what is there already serves again); asks no network.
 """
 

@@ -1,4 +1,4 @@
-"""What each task of a peer's needs: prepare for half a minute at most, measure, and check that all of it is there.
+"""What each task of a peer's needs: prepare for twenty seconds at most, measure, and check that all of it is there.
 
 Reads and writes the folder that it is given.
 """

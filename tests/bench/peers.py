@@ -1,7 +1,7 @@
 """Ours beside MLflow, trackio, tensorboardX, wandb, submitit and papermill: ``make bench ONLY=peers PEERS=1``.
 
 The peers live in a virtual environment of their own (``.venv-peers``, pinned in tests/peers.txt); without it there are
-no rows.  A peer prepares for half a minute at most; what it has then, ours prepares, too, and they take turns.
+no rows.  A peer prepares for twenty seconds at most; what it has then, ours prepares, too, and they take turns.
 ``JUPYTER_MLRUN_BENCH_TASKS=log,read`` picks tasks.
 """
 
