@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mlrun import differences
 from jupyter_mlrun.errors import BadInput
 from jupyter_mlrun.sdk.facts import became_of, facts_of
+from jupyter_mlrun.store import runs
 from jupyter_mlrun.store.series import MetricReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from jupyter_mlrun.differences import Row
+    from jupyter_mlrun.rundir import RunDir
     from jupyter_mlrun.sdk.run import Run
 
 MOST_RUNS = 100
@@ -36,7 +38,9 @@ class Comparison:
         self.runs = list(runs)
         self.metrics = None if metrics is None else list(metrics)
         self.smoothing = smoothing
-        self.table: list[Row] = differences.table([_facts(run) for run in self.runs])
+        # read once: they are asked for often, and each time they are a file
+        self._seen = [_Seen(run.directory) for run in self.runs]
+        self.table: list[Row] = differences.table([seen.facts() for seen in self._seen])
 
     @property
     def differences(self) -> list[Row]:
@@ -46,7 +50,7 @@ class Comparison:
     @property
     def names(self) -> list[str]:
         """What the runs are called: their names, with the end of the id where two have the same one."""
-        given = [run.display_name or run.id for run in self.runs]
+        given = [seen.spec.display_name or seen.spec.run_id for seen in self._seen]
         return [
             f"{name} ({run.id.rpartition('_')[2]})" if given.count(name) > 1 else name
             for name, run in zip(given, self.runs, strict=True)
@@ -67,8 +71,8 @@ class Comparison:
         from jupyter_mlrun.ui.overlay import Overlaid, overlay
 
         drawn = [
-            Overlaid(name, run.directory, run.state.started or run.spec.created)
-            for name, run in zip(self.names, self.runs, strict=True)
+            Overlaid(name, seen.run, seen.state.started or seen.spec.created)
+            for name, seen in zip(self.names, self._seen, strict=True)
         ]
         return overlay(drawn, self.metrics if metrics is None else metrics, x,
                        self.smoothing if smoothing is None else smoothing)  # fmt: skip
@@ -99,7 +103,7 @@ def compare(
         metrics: what ``figure`` draws; default: the metrics that at least two of the runs have.
         smoothing: of the figure's lines, 0 (none) to below 1.
 
-    Raises ``BadInput`` for no run or more than 50, ``NotFound`` for one that is not there.
+    Raises ``BadInput`` for no run or more than 100, ``NotFound`` for one that is not there.
     """
     found = list({run.id: run for run in (_run(one) for one in _flat(runs))}.values())
     if not 1 <= len(found) <= MOST_RUNS:
@@ -129,14 +133,20 @@ def _run(given: Any) -> Run:
     raise BadInput(f"{type(given).__name__} is no run", hint="give runs, or their ids or names")
 
 
-def _facts(run: Run) -> differences.Facts:
-    spec, state = run.spec, run.state
-    seconds = -1.0 if state.started is None else (state.ended or time.time()) - state.started
-    reader = MetricReader(run.directory.metrics)
-    reader.refresh()
-    last = {name: one.last for name, one in reader.summary().items()}
-    became = became_of(str(state.status), spec.experiment, spec.target, seconds)
-    return facts_of(spec, became=became, metrics=last, tags=run.tags)
+class _Seen:
+    """What one of the runs was when it was compared."""
+
+    def __init__(self, run: RunDir) -> None:
+        self.run, self.spec, self.state = run, runs.read_spec(run), runs.observe(run)
+
+    def facts(self) -> differences.Facts:
+        """What is compared of it."""
+        state, spec = self.state, self.spec
+        seconds = -1.0 if state.started is None else (state.ended or time.time()) - state.started
+        reader = MetricReader(self.run.metrics)
+        reader.refresh()
+        last = {name: one.last for name, one in reader.summary().items()}
+        return facts_of(spec, became=became_of(str(state.status), spec.experiment, spec.target, seconds), metrics=last)
 
 
 def _as_html(found: Comparison) -> str:

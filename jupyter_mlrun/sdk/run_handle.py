@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 class RunHandle(RunContext):
     """A run seen from outside."""
 
+    _directory: RunDir | None = None
+
     # ---- who it is -----------------------------------------------------------------------------------
 
     @property
@@ -35,7 +37,9 @@ class RunHandle(RunContext):
         """The run's directory."""
         from jupyter_mlrun.rundir import RunDir
 
-        return RunDir(self._run_dir)
+        if self._directory is None:
+            self._directory = RunDir(self._run_dir)
+        return self._directory
 
     @property
     def path(self) -> Path:

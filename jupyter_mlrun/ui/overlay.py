@@ -61,10 +61,12 @@ def overlay(
     told: set[Overlaid] = set()
     for place, name in enumerate(chosen):
         at = {"row": place // columns + 1, "col": place % columns + 1}
+        lines = []
         for number, run in enumerate(runs):
             if name in having[run]:
-                made.add_trace(_line(run, run.reader.series(name), x, smoothing, number, legend=run not in told), **at)
+                lines.append(_line(run, run.reader.series(name), x, smoothing, number, legend=run not in told))
                 told.add(run)
+        made.add_traces(lines, rows=at["row"], cols=at["col"])  # at once: plotly looks at all for each
         made.update_xaxes(title_text=_axis(x) if place + columns >= len(chosen) else None, **at)
     dress(made, rows, "")
     made.update_layout(
@@ -88,24 +90,23 @@ def _chosen(having: dict[Overlaid, set[str]], wanted: Sequence[str] | str | None
     return names
 
 
-def _line(run: Overlaid, series: Series, axis: str, smoothing: float, number: int, *, legend: bool) -> Any:
-    from plotly import graph_objects
-
+def _line(run: Overlaid, series: Series, axis: str, smoothing: float, number: int, *, legend: bool) -> dict[str, Any]:
     table, _ = part(series, axis, -math.inf, math.inf, 1 << 62)
     x, y = table[:, 0], table[:, 3]
     few_x, few_y = fewer(x - run.origin if axis == "time" else x, smooth(y, smoothing) if smoothing else y)
     colour = COLOURS[number % len(COLOURS)]
-    return graph_objects.Scatter(
-        x=few_x,
-        y=np.where(np.isfinite(few_y), few_y, math.nan),
-        mode="markers" if len(few_x) == 1 else "lines",
+    return {
+        "type": "scatter",
+        "x": few_x,
+        "y": np.where(np.isfinite(few_y), few_y, math.nan),
+        "mode": "markers" if len(few_x) == 1 else "lines",
         # with more runs than colours, what is dashed tells them apart
-        line={"color": colour, "width": 1.6, "dash": "dash" if number >= len(COLOURS) else "solid"},
-        marker={"color": colour},
-        name=_plain(run.name),
-        legendgroup=str(number),
-        showlegend=legend,
-    )
+        "line": {"color": colour, "width": 1.6, "dash": "dash" if number >= len(COLOURS) else "solid"},
+        "marker": {"color": colour},
+        "name": _plain(run.name),
+        "legendgroup": str(number),
+        "showlegend": legend,
+    }
 
 
 def _axis(x: str) -> str:
