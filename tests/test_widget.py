@@ -63,6 +63,18 @@ def comms(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Comm]]:
     assert pump.join(PATIENCE)
 
 
+def test_what_a_page_says_is_not_sent_to_a_subshell_that_is_gone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def publish(self: Comm, msg_type: str, data: Any = None, *, buffers: Any = None, **_: Any) -> None:
+        self.__dict__["_reply_subshell_id"] = "of a page that was reloaded"
+        self.sent.append((msg_type, data, buffers))
+
+    monkeypatch.setattr(Comm, "publish_msg", publish)
+    view = widget.open_view(Feed(ended_run(WorkspaceDir(home, "default").make())), "v")
+    view.comm.hear(HELLO)
+    until(view.comm.frames, "a frame")
+    until(lambda: "_reply_subshell_id" not in vars(view.comm), "the comm has forgotten it")
+
+
 def test_the_kernel_is_free_between_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: dict[str, Any] = {}
     events = SimpleNamespace(register=heard.__setitem__)

@@ -21,6 +21,9 @@ const BUCKETS = 800;
 const AWAY = 1500;
 /** Milliseconds between two hellos, at least. */
 const REST = 1000;
+/** … and from one that nobody answered to the next: at first, and at most. */
+const FIRST_AGAIN = 3000;
+const MOST_AGAIN = 30_000;
 
 type Name = 'overview' | 'charts' | 'log' | 'system' | 'details';
 
@@ -46,6 +49,7 @@ export class Panel {
   private greeted = 0; // when the last hello went out
   private answered = true; // whether a full frame came since
   private again: ReturnType<typeof setTimeout> | undefined;
+  private patience = FIRST_AGAIN;
   private leaving: ReturnType<typeof setTimeout> | undefined;
   private ticking: ReturnType<typeof setInterval> | undefined;
   private rank = 0;
@@ -122,6 +126,7 @@ export class Panel {
     }
     if (message.full) {
       this.answered = true;
+      this.patience = FIRST_AGAIN;
     }
     const change = this.store.apply(message, numbers);
     if (change.hello && !this.hidden) {
@@ -146,6 +151,16 @@ export class Panel {
     const log = this.rank ? { log: this.rank } : {};
     this.source.send({ type: 'hello', view: this.source.view, have: this.store.seq, buckets: BUCKETS, ...log });
     setTimeout(() => this.frames.request(), PATIENCE + 50);
+    clearTimeout(this.again);
+    this.again = setTimeout(() => this.unheard(), this.patience);
+    this.patience = Math.min(2 * this.patience, MOST_AGAIN);
+  }
+
+  /** A kernel to which a page comes back may miss a message: without an answer, what follows has no beginning. */
+  private unheard(): void {
+    if (!this.answered && !this.hidden && this.source.link === 'open') {
+      this.hello();
+    }
   }
 
   private look(): void {
