@@ -156,6 +156,13 @@ def test_lost_frames_are_made_good_by_a_hello(demo: Open) -> None:
     expect(page.view.locator(".card").first.locator(".value")).to_have_text("0.25")
 
 
+def test_a_hello_that_nobody_answered_is_said_again(demo: Open) -> None:
+    page = demo("running", busy="1")
+    page.until("feed => feed.heard.filter(m => m.type === 'hello').length === 2")
+    page.run("feed => feed.idle()")
+    expect(page.view.locator(".pill")).to_have_text("Running")
+
+
 def test_an_hour_replayed_keeps_memory_flat(demo: Open) -> None:
     page = demo("running")
     page.tab("Charts")
