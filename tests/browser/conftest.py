@@ -6,6 +6,7 @@ does.  Pictures go to tests/browser/screenshots/ (git-ignored).
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import secrets
@@ -140,6 +141,9 @@ def environment(base: Path, home: Path) -> dict[str, str]:
     own = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
     env |= {f"JUPYTER_{name}": str(base / name.lower()) for name in own}
     env |= {f"JUPYTERLAB_{name}": str(base / name.lower()) for name in ("SETTINGS_DIR", "WORKSPACES_DIR")}
+    completion = Path(env["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab/completer-extension/manager.jupyterlab-settings"
+    completion.parent.mkdir(parents=True, exist_ok=True)
+    completion.write_text(json.dumps({"providerTimeout": LONG * 1000}))  # after a second it offers nothing
     return env | {
         "HOME": str(base),
         "IPYTHONDIR": str(base / "ipython"),
