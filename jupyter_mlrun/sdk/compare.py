@@ -71,7 +71,8 @@ class Comparison:
         from jupyter_mlrun.ui.overlay import Overlaid, overlay
 
         drawn = [
-            Overlaid(name, seen.run, seen.state.started or seen.spec.created)
+            # a run may have begun since
+            Overlaid(name, seen.run, runs.observe(seen.run).started or seen.spec.created)
             for name, seen in zip(self.names, self._seen, strict=True)
         ]
         return overlay(drawn, self.metrics if metrics is None else metrics, x,

@@ -107,13 +107,14 @@ def open_view(feed: Feed, name: str, saved: Saved | None = None, *, unseen: bool
 
 
 def _send(widget: Any, view: View, header: Any, buffer: bytes) -> None:
-    if widget.comm is None:  # closed from here
+    comm = widget.comm
+    if comm is None:  # closed from here
         pump.remove(view)
     else:
         widget.send(header, buffers=[buffer])
         # ipykernel 7.4 sends what a page says to wherever this thread seemed to speak from: a subshell of a page that
         # was reloaded is gone, and with it every word of the next.  Without the note each message names its own.
-        vars(widget.comm).pop("_reply_subshell_id", None)
+        vars(comm).pop("_reply_subshell_id", None)
 
 
 def bundle(widget: Any, text: str) -> dict[str, Any]:
