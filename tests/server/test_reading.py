@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.server import trace
+from jupyter_mlrun.server.api_runs import MOST_COMPARED
 from jupyter_mlrun.store import snapshot
 from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.store.packs import ObjectStore
@@ -259,7 +260,7 @@ def test_runs_beside_one_another(server: Server, many: None) -> None:
     assert not rows["run", "compute"]["differs"]
     assert found["metrics"] == ["loss", "note"]
     assert server.get("api/compare?runs=").status == 400
-    assert server.get("api/compare?runs=" + ",".join(f"exp_{n}_00000000" for n in range(51))).status == 400
+    assert server.get("api/compare?runs=" + ",".join(f"exp_{n}_00000000" for n in range(MOST_COMPARED + 1))).status == 400
 
 
 def test_what_it_used(server: Server, place: WorkspaceDir) -> None:
