@@ -5,16 +5,13 @@ import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 import type { Widget } from '@lumino/widgets';
-import type { RunRow } from '../api.js';
+import { MOST_COMPARED, type RunRow } from '../api.js';
 import { CompareDocument, RunDocument } from '../page/document.js';
 import { hashOf, placeOf } from '../page/places.js';
 import type { HttpServer } from '../source/http.js';
 import { COMMANDS } from '../tokens.js';
 import { plural } from '../view/words.js';
 import { runsIcon } from './icons.js';
-
-/** Runs that can be read beside one another. */
-const MOST = 50;
 
 type Area<T extends Widget> = MainAreaWidget<T>;
 type Given = Record<string, unknown> | undefined;
@@ -158,9 +155,9 @@ export function addOpening(opener: MainArea | Pages, commands: CommandRegistry, 
       return n > 1 ? plural(n, 'Compare {n} Run', 'Compare {n} Runs') : trans.__('Compare Runs');
     },
     describedBy: { args: { type: 'object', properties: { runs: { type: 'array', items: { type: 'string' } } } } },
-    isEnabled: args => several(args).length > 1 && several(args).length <= MOST,
+    isEnabled: args => several(args).length > 1 && several(args).length <= MOST_COMPARED,
     execute: args => {
-      const runs = several(args).slice(0, MOST);
+      const runs = several(args).slice(0, MOST_COMPARED);
       if (runs.length) {
         opener.compare(runs);
       }
