@@ -310,7 +310,13 @@ def nothing_beside(page: Page, within: str) -> None:
         raise
 
 
-@pytest.mark.parametrize(("width", "height"), [(640, 400), (360, 640)], ids=["twice the size", "a phone's width"])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [
+        pytest.param(640, 400, id="twice the size"),
+        pytest.param(360, 640, id="a phone's width", marks=pytest.mark.slow),
+    ],
+)
 def test_pages_have_room(standalone: Callable[..., Page], place: WorkspaceDir, width: int, height: int) -> None:
     made = runs_of_all_kinds(place, f"room-{width}")
     page = standalone(f"runs/{made['first'].run_id}", width=width, height=height)
