@@ -400,7 +400,7 @@ def test_threads(writer: MetricWriter, folder: Path) -> None:
 
 
 def test_signal_handlers_log_while_the_main_thread_does(writer: MetricWriter, folder: Path) -> None:
-    fired = 0
+    fired, over = 0, False
 
     def handler(*_: object) -> None:
         nonlocal fired
@@ -408,8 +408,10 @@ def test_signal_handlers_log_while_the_main_thread_does(writer: MetricWriter, fo
         writer.log("handler", fired, fired)
         writer.log(f"name {fired % 50}", 1.0)
         writer.log_row({"a": fired, "b": 1, "c": 1, "d": 1}, fired)
-        # again in a moment; a fixed interval would leave the main thread no time on a slow machine
-        signal.setitimer(signal.ITIMER_REAL, 0.001)
+        # again in a moment; a fixed interval would leave the main thread no time on a slow machine.
+        # Not once it is over: a timer set anew after the last line below would end this process
+        if not over:
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
 
     before = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 0.001)
@@ -417,6 +419,7 @@ def test_signal_handlers_log_while_the_main_thread_does(writer: MetricWriter, fo
         for step in range(100_000):
             writer.log(f"main {step % 1000}", float(step), step)
     finally:
+        over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     reader = read(folder)

@@ -260,8 +260,8 @@ def test_runs_beside_one_another(server: Server, many: None) -> None:
     assert not rows["run", "compute"]["differs"]
     assert found["metrics"] == ["loss", "note"]
     assert server.get("api/compare?runs=").status == 400
-    many = ",".join(f"exp_{n}_00000000" for n in range(MOST_COMPARED + 1))
-    assert server.get(f"api/compare?runs={many}").status == 400
+    too_many = ",".join(f"exp_{n}_00000000" for n in range(MOST_COMPARED + 1))
+    assert server.get(f"api/compare?runs={too_many}").status == 400
 
 
 def test_what_it_used(server: Server, place: WorkspaceDir) -> None:
