@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import select
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,3 +96,20 @@ def kill_agent(home: Path) -> None:
     if who is not None:
         process.send(who, signal.SIGKILL)
         until(lambda: not process.is_alive(who), "agent gone")
+
+
+def free_port() -> int:
+    """A port that nobody has, below those that the system gives to whoever asks for any: kernels, connections.
+
+    Tests that run beside this one choose among others, so none takes it before it is used.
+    """
+    digits = "".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", "")))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    for port in random.SystemRandom().sample(range(20_000 + int(digits or "0"), 32_000, workers), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")

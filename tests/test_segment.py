@@ -437,10 +437,13 @@ def test_forked_children_write_segments_of_their_own(writer: MetricWriter, folde
     for child in range(4):
         pid = os.fork()
         if not pid:
-            for step in range(1000):
-                writer.log("m", child * 1000 + step, step)
-                writer.log_row(dict.fromkeys("abcd", child), step)
-            os._exit(0)
+            try:
+                for step in range(1000):
+                    writer.log("m", child * 1000 + step, step)
+                    writer.log_row(dict.fromkeys("abcd", child), step)
+                os._exit(0)
+            finally:
+                os._exit(1)  # whatever happens, it does not go on as a second runner of tests
         children.append(pid)
     writer.log("m", -2, 1)
     assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4

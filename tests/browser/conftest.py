@@ -6,19 +6,20 @@ does.  Pictures go to tests/browser/screenshots/ (git-ignored).
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,7 +27,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests import patient
-from tests.support import PATIENCE
+from tests.support import PATIENCE, free_port
 
 ROOT = Path(__file__).parent.parent.parent
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -122,24 +123,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(900))
 
 
-def free_port() -> int:
-    """A port that nobody has, below those that the system gives to whoever asks for any: kernels, connections."""
-    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")
+@cache
+def runtime_folder(base: Path) -> str:
+    """Where the kernels of the server in *base* have their sockets: short, since a socket's path ends at 108 bytes."""
+    folder = tempfile.mkdtemp(prefix="mlr-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def environment(base: Path, home: Path) -> dict[str, str]:
     """The server's: nothing of the developer's Jupyter, nothing written outside *base*."""
     foreign = ("JUPYTER", "JPY_", "IPYTHON", "AZUREML_", "XDG_", "PYTHONUNBUFFERED")
     env = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    own = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
-    env |= {f"JUPYTER_{name}": str(base / name.lower()) for name in own}
+    env |= {f"JUPYTER_{name}": str(base / name.lower()) for name in ("CONFIG_DIR", "DATA_DIR")}
+    env["JUPYTER_RUNTIME_DIR"] = runtime_folder(base)
     env |= {f"JUPYTERLAB_{name}": str(base / name.lower()) for name in ("SETTINGS_DIR", "WORKSPACES_DIR")}
     completion = Path(env["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab/completer-extension/manager.jupyterlab-settings"
     completion.parent.mkdir(parents=True, exist_ok=True)
@@ -164,6 +161,7 @@ def command(port: int, token: str, notebooks: Path) -> list[str]:
             f"--port={port}",
         ),
         "--ServerApp.port_retries=0",
+        "--KernelManager.transport=ipc",  # ports may be taken between their choice and their use
         f"--ServerApp.root_dir={notebooks}",
         f"--IdentityProvider.token={token}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

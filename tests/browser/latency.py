@@ -28,8 +28,9 @@ from jupyter_mlrun.store.home import WorkspaceDir
 from jupyter_mlrun.ui.saved import MIME
 from jupyter_mlrun.worker.segment import MetricWriter
 from tests.runs import recorded_run
+from tests.support import free_port
 
-from .conftest import LONG, NO_NEWS, Lab, Server, command, copy_until_end, end, environment, free_port
+from .conftest import LONG, NO_NEWS, Lab, Server, command, copy_until_end, end, environment
 from .test_lab import notebook
 
 ROOT = Path(__file__).parent.parent.parent

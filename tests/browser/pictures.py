@@ -20,6 +20,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from tests.browser import conftest
 from tests.browser.test_lab import notebook
+from tests.support import free_port
 
 IMAGES = conftest.ROOT / "docs/images"
 SECONDS = conftest.SECONDS
@@ -189,7 +190,7 @@ def main() -> None:
         (base / "settings_dir/jupyter_mlrun/plugin.jupyterlab-settings").write_text(json.dumps(NO_NOTES))
         (notebooks / "training.py").write_text(TRAINING)
         (notebooks / "digits.ipynb").write_text(notebook("%load_ext jupyter_mlrun", LIVE))
-        port, token = conftest.free_port(), secrets.token_hex(16)
+        port, token = free_port(), secrets.token_hex(16)
         sign = f"http://127.0.0.1:{port}/"
         with conftest.serving(conftest.command(port, token, notebooks), base, home, sign) as process:
             seeding = [sys.executable, "-m", "tests.browser.pictures", "seed", str(notebooks)]

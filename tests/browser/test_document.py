@@ -225,7 +225,7 @@ def test_what_a_run_does_is_pushed(lab: Lab, place: WorkspaceDir) -> None:
 
 def test_hostile_names_are_text_in_light_and_dark(lab: Lab, place: WorkspaceDir) -> None:
     run = ended_run(
-        place, experiment="hostile", number=7, display_name=HOSTILE, tags={HOSTILE: HOSTILE},
+        place, experiment="hostile-run", number=7, display_name=HOSTILE, tags={HOSTILE: HOSTILE},
         content=b"x = 1\n", parameters={HOSTILE: {"value": HOSTILE, "text": HOSTILE}},
     )  # fmt: skip
     writer = MetricWriter(str(run.metrics))

@@ -18,8 +18,9 @@ from playwright.sync_api import Browser, BrowserContext, expect
 
 from jupyter_mlrun.ui.saved import MIME
 from jupyter_mlrun.ui.widget import MIME as WIDGET
+from tests.support import free_port
 
-from .conftest import LONG, NO_NEWS, Lab, Server, command, copy_until_end, end, environment, free_port
+from .conftest import LONG, NO_NEWS, Lab, Server, command, copy_until_end, end, environment
 from .test_lab import notebook
 from .test_live_view_lab import LOAD, ticks
 

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from .conftest import LONG, Lab, Server, command, copy_until_end, folders, free_port, serving
+from tests.support import free_port
+
+from .conftest import LONG, Lab, Server, command, copy_until_end, folders, serving
 from .test_lab import notebook
 
 pytestmark = pytest.mark.browser

@@ -20,8 +20,9 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from jupyter_mlrun.server.pages import STATIC
 from tests import patient
+from tests.support import free_port
 
-from .conftest import LONG, SCREENSHOTS, copy_until_end, end, environment, free_port
+from .conftest import LONG, SCREENSHOTS, copy_until_end, end, environment
 
 pytestmark = pytest.mark.browser
 PICTURES = Path(os.environ.get("RUN_PAGE_PICTURES", SCREENSHOTS))

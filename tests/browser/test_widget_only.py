@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import Lab, Server, command, folders, free_port, serving
+from tests.support import free_port
+
+from .conftest import Lab, Server, command, folders, serving
 from .test_healing import BEATS, KERNEL, LIVE, NO_EXTENSION, SAVED_HTML, VALUE
 from .test_lab import notebook
 from .test_live_view_lab import LOAD

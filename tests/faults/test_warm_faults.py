@@ -206,7 +206,7 @@ def test_many_at_once_each_start_once(home: Path, monkeypatch: pytest.MonkeyPatc
 def test_forks_that_can_do_nothing_are_not_tried_again(home: Path) -> None:
     warm_up(home)
     (server,) = server_processes(home)
-    for one in (server, *server.children()):
+    for one in (server, *until(server.children, "a worker laid by")):
         one.rlimit(psutil.RLIMIT_FSIZE, (0, 0))  # workers cannot write their claims
     run = start("print('once')")
     completed(run)

@@ -19,7 +19,7 @@ from jupyter_mlrun.server.base import KEY
 from jupyter_mlrun.server.service import Service
 from jupyter_mlrun.store.home import WorkspaceDir
 from tests.patient import be_patient
-from tests.support import PATIENCE
+from tests.support import PATIENCE, free_port
 
 TOKEN = "a-token-of-this-test"
 
@@ -64,8 +64,9 @@ class Server:
         try:
             self.folder.mkdir(exist_ok=True)
             more = {
-                "ip": "127.0.0.1", "port": 0, "open_browser": False, "allow_root": True, "root_dir": str(self.folder),
-                "jpserver_extensions": {"jupyter_mlrun": True}, "port_retries": 0, "log_level": "WARN",
+                "ip": "127.0.0.1", "port": free_port(), "port_retries": 0, "root_dir": str(self.folder),
+                "jpserver_extensions": {"jupyter_mlrun": True}, "open_browser": False,
+                "allow_root": True, "log_level": "WARN",
                 **self.options,
             }  # fmt: skip
             self.app = App(**more)
