@@ -27,15 +27,15 @@ def recorded_run(
         manifest = snapshot.take(ObjectStore(place.objects), None, extra={"main.py": content})
         taken = {"id": manifest.id, "files": manifest.count, "bytes": manifest.bytes}
     spec = Spec(
-        run_id=f"{experiment}_{CREATED + number}_{number:08x}",
         experiment=experiment,
         workspace=place.name,
-        created=float(CREATED + number),
         arguments=[],
         objects=str(place.objects),
         environment={"python": sys.executable},
         resources=Resources(),
         **{
+            "run_id": f"{experiment}_{CREATED + number}_{number:08x}",
+            "created": float(CREATED + number),
             "kind": "script",
             "script": "main.py",
             "snapshot": taken,

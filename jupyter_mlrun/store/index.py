@@ -240,8 +240,9 @@ def listing(workspace: WorkspaceDir, *, experiment: str | None = None, limit: in
         names = {entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)}
         found = [row for row in found if os.path.dirname(row.path) != str(folder) or row.path in names]
         if limit is not None and len(names) > limit:
-            # the index gave only a part: which of the others are newer, their names tell
-            names = set(sorted(names, key=_created_of, reverse=True)[:limit])
+            # the index gave only a part: which of the others are newer, their names tell, to the second
+            oldest = sorted(map(_created_of, names))[-limit]
+            names = {name for name in names if _created_of(name) >= oldest}
         for path in sorted(names - known):
             found.extend(_from_files(RunDir(path)))
     if experiment is not None:

@@ -228,3 +228,14 @@ def test_a_read_only_home(place: WorkspaceDir, tmp_path: Path) -> None:
         assert "Read-only file system" in done.stderr, line
         assert len(done.stderr.splitlines()) <= 2, done.stderr
     assert [row["run_id"] for row in listed(place)] == right
+
+
+def test_runs_of_one_second_without_an_index_are_listed_in_their_order(home: Path) -> None:
+    place = WorkspaceDir(home, "default").make()
+    for number in range(COUNT):
+        second = f"exp_1700000000_{(number * 7919) % COUNT:08x}"
+        ended_run(place, experiment="exp", number=number, run_id=second, created=1_700_000_000 + number / COUNT)
+    right = [row.created for row in index.listing(place)]
+    assert right == sorted(right, reverse=True)
+    for limit in range(COUNT):
+        assert [row.created for row in index.listing(place, limit=limit)] == right[:limit]
