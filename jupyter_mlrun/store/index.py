@@ -69,13 +69,24 @@ create index if not exists by_over on runs (over);
 create table if not exists folders (path primary key, mtime, runs) without rowid;
 pragma user_version = {_VERSION};
 """
-# "+": not by the index of times; where that is damaged, SQLite passes over lines without a word
-_LATEST = "select path from runs where {} order by +created desc limit :limit"
-# in whole milliseconds, since a sum of floats depends on its order; once by the index of times, once by the lines
-_TIMES = [
-    f"select sum(cast(created * 1000 as integer)) from runs {how}"
-    for how in ("indexed by by_created", "where crc is not null")
-]
+_FITS = "(:experiment is null or experiment = :experiment)"
+# the latest and the active ones: of all runs by the indexes alone, of an experiment by the lines alone ("+")
+_CHOSEN = """
+select path from (select path from runs indexed by by_created order by created desc limit :limit)
+union select path from runs indexed by by_over where over = 0
+"""
+_CHOSEN_OF_ONE = """
+select path from (select path from runs where experiment = :experiment order by +created desc limit :limit)
+union select path from runs where +over = 0 and experiment = :experiment
+"""
+_LINES = f"select {', '.join(_COLUMNS)}, crc from runs where"
+# What the lines say, in one pass over all of them, and what the indexes say: where those are damaged, SQLite passes
+# over lines without a word.  Times in whole milliseconds, since a sum of floats depends on its order.
+_TIMES = "sum(cast(created * 1000 as integer))"
+_BY_LINES = f"select coalesce(sum({_FITS}), 0), {_TIMES}, coalesce(sum(over = 0), 0) from runs"
+_BY_INDEXES = f"""
+select (select {_TIMES} from runs indexed by by_created), (select count(*) from runs indexed by by_over where over = 0)
+"""
 _INSERT = f"insert or replace into runs values ({', '.join('?' * (len(_COLUMNS) + 1))})"
 _SEEN = "insert or replace into folders values (?, ?, ?)"
 
@@ -272,10 +283,6 @@ def _indexed(
     path = workspace.index
     if not path.is_file():
         return [], {}
-    wanted = "(:experiment is null or experiment = :experiment)"
-    query = f"select {', '.join(_COLUMNS)}, crc from runs where {wanted}"
-    if limit is not None:
-        query += f" and (not over or path in ({_LATEST.format(wanted)}))"
     values_of = {"experiment": experiment, "limit": limit}
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as base:
@@ -283,25 +290,21 @@ def _indexed(
                 return [], {}
             base.execute("begin")  # one moment for all that is read
             seen = base.execute("select path, mtime, runs from folders").fetchall()
-            found = [_row(values) for values in base.execute(query, values_of)]
-            total = base.execute("select count(*) from runs").fetchone()[0]
-            if total != sum(count for _, _, count in seen) or not _has_latest(base, wanted, values_of, found):
-                return [], {}  # lines are missing
-            return found, {path: mtime for path, mtime, _ in seen}
+            fitting, *sums = base.execute(_BY_LINES, values_of).fetchone()
+            folder = None if experiment is None else slug(experiment)
+            whole = fitting == sum(count for path, _, count in seen if folder in (None, os.path.basename(path)))
+            if limit is None:
+                found = [_row(values) for values in base.execute(f"{_LINES} {_FITS}", values_of)]
+                whole &= len(found) == fitting
+            else:
+                chosen = base.execute(_CHOSEN if experiment is None else _CHOSEN_OF_ONE, values_of).fetchall()
+                found = [_row(values) for one in chosen for values in base.execute(f"{_LINES} path = ?", one)]
+                whole &= len(found) == len(chosen) >= min(fitting, limit)
+                whole &= tuple(sums) == base.execute(_BY_INDEXES).fetchone()
+            return (found, {path: mtime for path, mtime, _ in seen}) if whole else ([], {})
     except (sqlite3.Error, ValueError, TypeError, OverflowError):
         # damaged or just being replaced: the directories have everything
         return [], {}
-
-
-def _has_latest(base: sqlite3.Connection, wanted: str, values_of: dict[str, Any], found: list[Row]) -> bool:
-    """Whether all that should have been found was, and the index of times tells the same times as the lines."""
-    fitting = base.execute(f"select count(*) from runs where {wanted}", values_of).fetchone()[0]
-    limit = values_of["limit"]
-    if limit is None:
-        return bool(len(found) >= fitting)
-    paths = {path for (path,) in base.execute(_LATEST.format(wanted), values_of)}
-    whole = len(paths) == min(fitting, limit) and paths <= {row.path for row in found}
-    return whole and len({base.execute(times).fetchone() for times in _TIMES}) == 1
 
 
 def indexed_paths(workspace: WorkspaceDir) -> set[str] | None:

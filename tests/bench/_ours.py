@@ -5,6 +5,7 @@ Reads and writes in FOLDER only.
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import subprocess
@@ -76,6 +77,11 @@ def read(folder: Path, count: int) -> Iterator[Act]:
     yield lambda: clocked(act)
 
 
+def drawn(count: int) -> int:
+    """How many buckets a chart has: in each a whole number of points, the same in all but the last."""
+    return math.ceil(count / math.ceil(count / BUCKETS))
+
+
 @contextmanager
 def buckets_of(folder: Path, count: int) -> Iterator[Act]:
     """From the files, as the peers, not from memory."""
@@ -85,7 +91,7 @@ def buckets_of(folder: Path, count: int) -> Iterator[Act]:
         reader = MetricReader(place)
         reader.refresh()
         series = reader.series("loss")
-        check(len(buckets(series.steps, series.values, BUCKETS)[0]), min(count, BUCKETS))
+        check(len(buckets(series.steps, series.values, BUCKETS)[0]), drawn(count))
 
     yield lambda: clocked(act)
 
@@ -150,7 +156,7 @@ def curves(folder: Path, count: int) -> Iterator[Act]:
             reader = MetricReader(run.metrics)
             reader.refresh()
             series = reader.series("loss")
-            check(len(buckets(series.steps, series.values, BUCKETS)[0]), min(count, BUCKETS))
+            check(len(buckets(series.steps, series.values, BUCKETS)[0]), drawn(count))
 
     yield lambda: clocked(act)
 

@@ -156,6 +156,7 @@ def test_index_cut_at_every_page(place: WorkspaceDir) -> None:
 
 def test_500_flipped_bits(place: WorkspaceDir) -> None:
     right, whole = listed(place), place.index.read_bytes()
+    mine = [row["run_id"] for row in right if row["experiment"] == "exp1"]
     dice = random.Random(20260101)
     for _ in range(500):
         where, bit = dice.randrange(len(whole)), dice.randrange(8)
@@ -164,6 +165,8 @@ def test_500_flipped_bits(place: WorkspaceDir) -> None:
         place.index.write_bytes(data)
         assert listed(place) == right, (where, bit)
         assert listed(place, 7) == right[:7], (where, bit)
+        found = index.listing(place, experiment="exp1", limit=3)
+        assert [row.run_id for row in found] == mine[:3], (where, bit)
     expect_whole(place, right)
 
 
