@@ -346,6 +346,19 @@ def test_a_million_lines_in_few_rows(demo: Open) -> None:
     page.until("(_, first) => Number(document.querySelector('.mlr-live .row').dataset.n) === first + 10", first)
 
 
+def test_a_key_is_not_undone_by_a_scroll_that_was_under_way(demo: Open) -> None:
+    page = demo("lines")
+    page.tab("Logs")
+    expect(page.view.locator(".row").last).to_have_attribute("data-n", "1000000")
+    press = "new KeyboardEvent('keydown', {key, bubbles: true})"
+    both = f"(place, key) => {{ place.dispatchEvent({press}); place.dispatchEvent(new Event('scroll')); }}"
+    follow = page.view.get_by_role("button", name="Follow")
+    for key, row, following in (("Home", "1", "false"), ("End", "1000000", "true"), ("PageUp", "999950", "false")):
+        page.view.locator(".pane").evaluate(both, key)
+        expect(page.view.locator(f'.row[data-n="{row}"]')).to_be_visible()
+        expect(follow).to_have_attribute("aria-pressed", following)
+
+
 def test_following_stops_when_the_reader_scrolls_up(demo: Open) -> None:
     page = demo("running")
     page.tab("Logs")

@@ -36,6 +36,7 @@ export class LogPane {
   private place = 1; // the fraction that is scrolled
   private row = ROW; // the height of a row, on average
   private moved = false; // the position is ours to set, not the reader's
+  private bound = false; // for a place that is not drawn yet: where the browser says it stands is older
   private seenTotal = 0;
   private asked = false;
   private drawn: unknown[] = [];
@@ -103,6 +104,7 @@ export class LogPane {
     }
     this.seenTotal = log.total;
     this.put(this.place * range);
+    this.bound = false;
     this.render(viewport);
   }
 
@@ -204,7 +206,7 @@ export class LogPane {
     const range = this.pane.scrollHeight - this.pane.clientHeight;
     if (this.moved) {
       this.moved = false;
-    } else if (range > 0) {
+    } else if (range > 0 && !this.bound) {
       this.go(this.pane.scrollTop / range);
     }
   }
@@ -212,7 +214,7 @@ export class LogPane {
   private go(fraction: number): void {
     const range = Math.max(1, this.pane.scrollHeight - this.pane.clientHeight);
     this.place = Math.min(Math.max(fraction, 0), 1);
-    this.follow((1 - this.place) * range < 2);
+    this.keep((1 - this.place) * range < 2);
   }
 
   /** Where the range was shortened, a wheel would leap: it moves by lines instead. */
@@ -231,19 +233,18 @@ export class LogPane {
 
   private by(pixels: number): void {
     const height = this.store.log.total * this.row - this.pane.clientHeight;
+    this.bound = true;
     this.go(this.place + pixels / Math.max(1, height));
   }
 
   private key(event: KeyboardEvent): void {
     const page = this.pane.clientHeight - ROW;
-    const moves: Record<string, number> = { ArrowUp: -ROW, ArrowDown: ROW, PageUp: -page, PageDown: page, ' ': page };
+    const moves: Record<string, number> = {
+      ArrowUp: -ROW, ArrowDown: ROW, PageUp: -page, PageDown: page, ' ': page, Home: -Infinity, End: Infinity
+    };
     const plainKey = !event.ctrlKey && !event.metaKey && !event.altKey;
     const move = moves[event.key];
-    if (plainKey && event.key === 'Home') {
-      this.go(0);
-    } else if (plainKey && event.key === 'End') {
-      this.follow(true);
-    } else if (plainKey && move !== undefined) {
+    if (plainKey && move !== undefined) {
       this.by(event.key === ' ' && event.shiftKey ? -move : move);
     } else if ((plainKey && event.key === '/') || ((event.ctrlKey || event.metaKey) && event.key === 'f')) {
       this.search.focus();
@@ -255,6 +256,11 @@ export class LogPane {
   }
 
   private follow(on: boolean): void {
+    this.bound = true;
+    this.keep(on);
+  }
+
+  private keep(on: boolean): void {
     this.following = on;
     put(this.followed, 'aria-pressed', String(on));
     this.changed();
@@ -268,6 +274,7 @@ export class LogPane {
   private lookAt(line: number | null): void {
     this.found = line;
     if (line !== null) {
+      this.bound = true;
       this.following = false;
       put(this.followed, 'aria-pressed', 'false');
       this.place = fractionOf(line, this.store.log.total, this.pane.clientHeight, this.row);
