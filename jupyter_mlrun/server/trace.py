@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from jupyter_mlrun.rundir import RunDir
 from jupyter_mlrun.store.lines import COLOUR, clean
 from jupyter_mlrun.ui.words import size
 
@@ -52,7 +53,7 @@ def places_of(lines: list[str], run_folder: str, cell: str | None) -> tuple[list
 
 def _place(match: re.Match[str], run_folder: str, cell: str | None) -> TraceLine:
     path, number = match["file"], int(match["line"])
-    _, inside, code = path.partition(f"/{run_folder}/work/")
+    _, inside, code = path.partition(f"/{RunDir(run_folder).work}/")
     inner = code if inside else None
     return {
         "file": (inner or path)[:LONGEST],

@@ -132,7 +132,7 @@ def runtime_folder(base: Path) -> str:
 
 
 def environment(base: Path, home: Path) -> dict[str, str]:
-    """The server's: nothing of the developer's Jupyter, nothing written outside *base*."""
+    """The server's: nothing of the developer's Jupyter, nothing written outside *base* but sockets."""
     foreign = ("JUPYTER", "JPY_", "IPYTHON", "AZUREML_", "XDG_", "PYTHONUNBUFFERED")
     env = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     env |= {f"JUPYTER_{name}": str(base / name.lower()) for name in ("CONFIG_DIR", "DATA_DIR")}

@@ -273,13 +273,12 @@ export class LogPane {
 
   private lookAt(line: number | null): void {
     this.found = line;
-    if (line !== null) {
-      this.bound = true;
-      this.following = false;
-      put(this.followed, 'aria-pressed', 'false');
-      this.place = fractionOf(line, this.store.log.total, this.pane.clientHeight, this.row);
+    if (line === null) {
+      this.changed();
+      return;
     }
-    this.changed();
+    this.place = fractionOf(line, this.store.log.total, this.pane.clientHeight, this.row);
+    this.follow(false);
   }
 
   private words(): void {
